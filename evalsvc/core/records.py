@@ -1,0 +1,226 @@
+"""The records that pass through the house: Job → Case → Request → Completion → Score → Outcome.
+
+All are frozen. Times are seconds; scores are numbers in [0, 1]; a value that is not known is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: Gates in the order of every table and record.
+GATES = (
+    "target_improvement",
+    "general_regression",
+    "exact_match",
+    "latency_p99",
+    "human_preference",
+    "adversarial_robustness",
+    "schema_compliance",
+)
+
+
+class Arm(StrEnum):
+    """The two models of a job."""
+
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class Role(StrEnum):
+    """What a suite is for."""
+
+    TARGET = "target"
+    GENERAL = "general"
+    ADVERSARIAL = "adversarial"
+    TRAIN = "train"
+
+
+class Status(StrEnum):
+    """The recorded end of a request."""
+
+    OK = "ok"
+    MODEL_ERROR = "model_error"
+    INFRA_ERROR = "infra_error"
+
+
+class Verdict(StrEnum):
+    """What a gate found."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_MEASURED = "NOT_MEASURED"
+
+
+class Decision(StrEnum):
+    """What the job decided."""
+
+    SHIP = "SHIP"
+    ITERATE = "ITERATE"
+    HOLD = "HOLD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSpec:
+    """One arm as the job file describes it: an endpoint's alias, a model and what is passed on to it."""
+
+    endpoint: str
+    model: str
+    system: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerSpec:
+    """A scorer as the job file names it. ``options`` are the scorer's own; a case passes on a score ≥ ``pass_at``."""
+
+    name: str
+    label: str
+    pass_at: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSpec:
+    """A named set of cases with a role. ``scorers[0]`` is the primary, the one gates use."""
+
+    name: str
+    role: Role
+    dataset: str
+    format: str
+    scorers: tuple[ScorerSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSpec:
+    """What the job asks of one gate.
+
+    ``threshold`` is the number its interval is held against: ``margin`` for target_improvement, ``-margin`` for
+    general_regression, ``floor`` for schema_compliance, the job's ``threshold`` for the others.
+    """
+
+    name: str
+    threshold: float
+    required: bool = True
+    waived: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job: two arms, suites, gates. ``limit`` takes the first cases of each suite's planned order only."""
+
+    name: str
+    seed: int
+    trials: int
+    arms: Mapping[Arm, ArmSpec]
+    suites: tuple[SuiteSpec, ...]
+    gates: tuple[GateSpec, ...]
+    evidence: str = "interval"
+    limit: int | None = None
+    spec_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One item of a suite.
+
+    ``input`` is a text or chat messages; ``position`` is its place in the job's one seeded order (0-based).
+    """
+
+    suite: str
+    id: str
+    category: str
+    input: str | list[dict[str, Any]]
+    expected: Any = None
+    tools: list[dict[str, Any]] | None = None
+    schema: Any = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One logical model call: (case, arm, trial, step) and the JSON body that asks it."""
+
+    case: Case
+    arm: Arm
+    trial: int
+    step: str
+    endpoint: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What came back from a model.
+
+    ``latency_s`` runs from hand-over to the transport to the last byte received, ``first_byte_s`` to the first.
+    ``repaired`` says what had to be mended before the text could be stored (lone surrogates), or is None.
+    """
+
+    text: str
+    finish_reason: str | None = None
+    refusal: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    model: str | None = None
+    fingerprint: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    latency_s: float = 0.0
+    first_byte_s: float | None = None
+    simulated: bool = False
+    repaired: str | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """The kind of `Status.MODEL_ERROR` this is, or None for a usable answer."""
+        if self.finish_reason == "length":
+            return "truncated"
+        if self.refusal or self.finish_reason == "content_filter":
+            return "refused"
+        if not self.tool_calls and not self.text.strip():
+            return "empty"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A scorer's word on one answer: ``value`` in [0, 1] and why. ``value`` None means the scorer could not score."""
+
+    value: float | None
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP try of a request.
+
+    ``wait_s`` is the time before it (slot, quota, retry), counted apart from ``seconds``, its own duration;
+    ``kind`` is None for an answer, else the error's kind.
+    """
+
+    wait_s: float
+    seconds: float
+    kind: str | None = None
+    status: int | None = None
+    tainted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The recorded end of a request. ``scores`` are by label, the primary first; empty on an `infra_error`."""
+
+    case: Case
+    arm: Arm
+    trial: int
+    step: str
+    status: Status
+    kind: str | None
+    detail: str | None
+    completion: Completion | None
+    scores: Mapping[str, Score]
+    attempts: tuple[Attempt, ...]
+    finished_at: float
