@@ -40,7 +40,8 @@ class FlippedCase:
 class ReportView:
     """The record, the cases that flipped and the latencies.
 
-    ``flips`` holds the worst for the candidate first, at most as many as were asked for; ``flips_total`` counts all flipped cases; ``latency[arm]`` are sorted samples in seconds (a timeout is +inf).
+    ``flips`` holds the worst for the candidate first, at most as many as were asked for; ``flips_total`` counts all.
+    ``latency[arm]`` are sorted samples in seconds (a timeout is +inf).
     """
 
     record: Mapping[str, Any]
