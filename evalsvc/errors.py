@@ -21,6 +21,7 @@
     │       ├── AuthenticationFailed    401, 403: stops the job
     │       ├── ModelNotFound           404: stops the job
     │       ├── RequestRejected         another 4xx
+    │       ├── QuotaExhausted          429, the account's money or quota is used up
     │       ├── ContextOverflow         400, the prompt does not fit: the model's own failure
     │       ├── ContentRefused          a content filter refused the prompt: the model's own failure
     │       └── DeadlineExceeded        the hard time limit of an attempt passed
@@ -158,6 +159,12 @@ class RequestRejected(PermanentError):
     """Another 4xx."""
 
     kind = "rejected"
+
+
+class QuotaExhausted(PermanentError):
+    """429, but waiting does not help: the account's money or quota is used up."""
+
+    kind = "rate_limited"
 
 
 class ContextOverflow(PermanentError):

@@ -143,14 +143,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One logical model call: (case, arm, trial, step) and the JSON body that asks it."""
+    """One logical model call: (case, arm, trial, step), asked of an endpoint with ``messages`` and ``params``."""
 
     case: Case
     arm: Arm
     trial: int
     step: str
     endpoint: str
-    body: bytes
+    model: str
+    messages: list[dict[str, Any]]
+    params: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,49 @@
+# Two commands do all the set-up on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint format lock clean
+
+demo: $(VENV)/run.stamp            ## the main job on the built-in simulator: no key, no network; ends in a decision
+	$(BIN)/evalsvc run examples/demo/job.toml --db evalsvc-out/demo.db --out evalsvc-out/demo --again
+
+test: $(VENV)/dev.stamp packages lint  ## lint, types, architecture and every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Debian packages some tests drive; where they cannot be installed those tests skip and say so.
+.PHONY: packages
+packages:
+	@sh tests/packages.sh
+
+lock:                              ## pin the dependencies anew, with hashes (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group build pyproject.toml -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group build --group dev pyproject.toml -c requirements/run.txt -o requirements/dev.txt
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "evalsvc needs Python 3.11 or newer"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) evalsvc-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""``python -m evalsvc``."""
+
+from evalsvc.cli.main import main
+
+main()

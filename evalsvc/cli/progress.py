@@ -1,0 +1,64 @@
+"""How far a job is: a bar on a terminal, a plain line now and then elsewhere. Both on stderr."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+
+import anyio
+import click
+
+from evalsvc.core.progress import Progress
+
+_BAR_S = 0.2
+_LINE_S = 5.0
+
+
+async def display(progress: Progress) -> None:
+    """Show progress until cancelled."""
+    if sys.stderr.isatty():
+        await _bar(progress)
+    else:
+        await _lines(progress)
+
+
+async def _bar(progress: Progress) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+    with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True) as bar:
+        task = bar.add_task("", total=None, facts="")
+        while True:
+            bar.update(task, total=progress.total or None, completed=progress.recorded, facts=facts(progress))
+            await anyio.sleep(_BAR_S)
+
+
+async def _lines(progress: Progress) -> None:
+    while True:
+        await anyio.sleep(_LINE_S)
+        click.echo(f"{progress.recorded}/{progress.total} {facts(progress)}", err=True)
+
+
+def facts(progress: Progress) -> str:
+    """Rate, pass rates, errors and time left, in one line."""
+    now = monotonic()
+    parts = [f"{progress.rate(now):,.0f}/s"]
+    for arm, count in sorted(progress.scored.items()):
+        parts.append(f"{arm} {progress.passes[arm] / count:.1%}")
+    errors = sum(count for status, count in progress.statuses.items() if status != "ok")
+    parts.append(f"errors {errors:,}")
+    if progress.retries:
+        parts.append(f"retries {progress.retries:,}")
+    if progress.paused:
+        parts.append(f"PAUSED: {progress.paused}")
+    elif (left := progress.eta_s(now)) is not None:
+        parts.append(f"{_duration(left)} left")
+    return " · ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,106 @@
+"""``evalsvc run``: the whole job in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evalsvc.cli.main import INTERRUPTED
+
+if TYPE_CHECKING:
+    from evalsvc.app import FinishedJob, PreparedJob
+
+#: Exit code of each decision.
+DECISIONS = {"SHIP": 0, "ITERATE": 3, "HOLD": 4}
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("run")
+@click.argument("job", type=_PATH)
+@click.option("--config", "config_path", type=_PATH, help="Configuration [EVALSVC_CONFIG, ./config.toml, defaults].")
+@click.option("--db", type=_PATH, help="Database; the same job on it resumes [store.path, evalsvc.db].")
+@click.option("--out", type=_PATH, help="Folder for decision.json and report.html [evalsvc-out/<job id>].")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N cases of each suite's planned order.")
+@click.option("--again", is_flag=True, help="Start anew, even if this job is finished or half done.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for an endpoint that is down.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the decision record as JSON.")
+@click.pass_context
+def command(  # noqa: PLR0917 - click passes one argument a flag, by name
+    ctx: click.Context,
+    job: Path,
+    config_path: Path | None,
+    db: Path | None,
+    out: Path | None,
+    limit: int | None,
+    again: bool,
+    patience: float,
+    as_json: bool,
+) -> None:
+    """Run JOB (a job.toml): ask both models, score, compare, decide.
+
+    Writes decision.json and report.html, prints the report, and exits 0 for SHIP, 3 for ITERATE, 4 for HOLD. Stopped at
+    any time, the same command goes on where it was; nothing that was answered is asked again.
+    """
+    from evalsvc.app import prepare
+
+    prepared = prepare(job, config_path=config_path, database=db, limit=limit)
+    finished = _run(prepared, again=again, patience=patience)
+    if finished is None:
+        click.echo("evalsvc: interrupted; run the same command again to go on", err=True)
+        ctx.exit(INTERRUPTED)
+    folder = out or Path("evalsvc-out") / finished.job_id
+    _write(finished, folder)
+    _show(finished, folder, as_json=as_json)
+    ctx.exit(DECISIONS[finished.view.record["decision"]])
+
+
+def _run(prepared: PreparedJob, *, again: bool, patience: float) -> FinishedJob | None:
+    import anyio
+
+    from evalsvc.app import run_job, until_signal
+    from evalsvc.cli.progress import display
+
+    finished: list[FinishedJob] = []
+
+    async def work() -> None:
+        finished.append(await run_job(prepared, display=display, again=again, patience_s=patience))
+
+    anyio.run(until_signal, work, backend_options={"use_uvloop": True})
+    return finished[0] if finished else None
+
+
+def _write(finished: FinishedJob, folder: Path) -> None:
+    from evalsvc.app import write_results
+
+    try:
+        write_results(finished.view, folder)
+    except OSError as error:
+        raise click.ClickException(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
+    from evalsvc.app import report_text
+
+    record = finished.view.record
+    if as_json:
+        click.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+        click.echo(report_text(finished.view, color=sys.stdout.isatty(), width=width))
+    if finished.before:
+        click.echo(f"job {finished.job_id} was decided before; --again starts it anew", err=True)
+    for reason in record["reasons"]:
+        click.echo(f"{record['decision']}: {reason}", err=True)
+    click.echo(f"report: {folder / 'report.html'}", err=True)

@@ -1,0 +1,47 @@
+"""How far a job is: numbers that anyone may read at any time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from evalsvc.core.records import Arm, Outcome, Status
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Counts of one job. ``recorded`` counts durable outcomes only; ``resumed`` of them were there at the start.
+
+    ``started`` is a reading of `time.monotonic`.
+    """
+
+    total: int = 0
+    recorded: int = 0
+    resumed: int = 0
+    retries: int = 0
+    statuses: Counter[Status] = field(default_factory=Counter)
+    passes: Counter[Arm] = field(default_factory=Counter)
+    scored: Counter[Arm] = field(default_factory=Counter)
+    paused: str | None = None
+    started: float = 0.0
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Count outcomes that have just become durable."""
+        for outcome in outcomes:
+            self.recorded += 1
+            self.statuses[outcome.status] += 1
+            score = next(iter(outcome.scores.values()), None)
+            if score is not None and score.value is not None:
+                self.scored[outcome.arm] += 1
+                self.passes[outcome.arm] += score.value >= 1
+
+    def rate(self, now: float) -> float:
+        """Outcomes a second of this process; ``now`` and ``started`` are read from one clock."""
+        elapsed = now - self.started
+        return (self.recorded - self.resumed) / elapsed if elapsed > 0 else 0.0
+
+    def eta_s(self, now: float) -> float | None:
+        """Seconds left at the present rate, or None when there is no rate yet."""
+        rate = self.rate(now)
+        return (self.total - self.recorded) / rate if rate > 0 else None

@@ -1,0 +1,171 @@
+"""The decision record: one JSON-ready dict, everything a reader needs to check the decision again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from evalsvc.core.evidence import ArmTotals, Evidence, LatencySamples
+from evalsvc.core.records import Arm, Job
+from evalsvc.decide.cases import Floats
+from evalsvc.decide.decision import DecisionResult
+from evalsvc.decide.latency import ascending
+from evalsvc.decide.suites import suite_rows
+from evalsvc.decide.verdict import GateResult
+from evalsvc.decide.words import percent
+from evalsvc.stats.interval import Interval
+from evalsvc.stats.quantiles import percentile
+
+SCHEMA = "evalsvc.decision/1"
+PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+#: Share of an arm's requests that may be cut off or refused before the record says so first of all.
+WORTH_A_WARNING = 0.02
+
+
+def build(  # noqa: PLR0913 - the record is where everything meets
+    job: Job,
+    job_id: str,
+    evidence: Evidence,
+    results: Sequence[GateResult],
+    decision: DecisionResult,
+    *,
+    started_at: str,
+    finished_at: str,
+    environment: Mapping[str, str],
+    costs: Mapping[Arm, float | None],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The record (schema `SCHEMA`), unsigned and without Merkle root.
+
+    Args:
+        job: what was asked.
+        job_id: its id.
+        evidence: what was seen.
+        results: what the gates found in it.
+        decision: what follows.
+        started_at: RFC 3339, UTC.
+        finished_at: RFC 3339, UTC.
+        environment: versions of what it ran on.
+        costs: per arm, None where no price is known.
+        warnings: what else happened (stops and resumes); they follow what the evidence itself warns of.
+
+    Returns:
+        Only dicts, lists, str, int, finite float, bool and None.
+    """
+    record = {
+        "schema": SCHEMA,
+        "job": {
+            "id": job_id,
+            "name": job.name,
+            "spec_sha256": job.spec_sha256,
+            "seed": job.seed,
+            "trials": job.trials,
+            "started_at": started_at,
+            "finished_at": finished_at,
+            "simulated": evidence.simulated,
+            "evidence": job.evidence,
+        },
+        "decision": decision.decision,
+        "reasons": decision.reasons,
+        "arms": {arm: _arm(job, arm, evidence, costs.get(arm)) for arm in Arm},
+        "gates": [_gate(result) for result in results],
+        "suites": suite_rows(job.suites, evidence, results),
+        "evidence": {"outcomes": evidence.outcomes, "merkle_root": None},
+        "environment": environment,
+        "warnings": [*warnings_of(evidence), *(each for result in results for each in result.warnings), *warnings],
+        "signature": None,
+    }
+    plain: dict[str, Any] = _json_ready(record)
+    return plain
+
+
+def warnings_of(evidence: Evidence) -> list[str]:
+    """What could explain a verdict away, arm by arm, with counts."""
+    return [
+        f"{arm.value}: {warning}" for arm in Arm for warning in _warnings(evidence.totals[arm], evidence.latency[arm])
+    ]
+
+
+def _warnings(totals: ArmTotals, latency: LatencySamples) -> Iterator[str]:
+    faults = {"truncated": "cut off: the scores measure the token limit as much as the model", "refused": "refused"}
+    for kind, said in faults.items():
+        cases = totals.kinds.get(kind, 0)
+        if cases > WORTH_A_WARNING * totals.requests:
+            yield f"{cases} of {totals.requests} answers ({percent(cases / totals.requests)}) {said}"
+    if totals.scoring_errors:
+        yield f"{totals.scoring_errors} of {totals.requests} answers unscored: their scorer raised"
+    if totals.repaired:
+        yield f"{totals.repaired} of {totals.requests} answers mended before they could be stored"
+    if latency.tainted:
+        yield f"{latency.tainted} of {len(latency.seconds)} latencies taken while the event loop lagged"
+
+
+def _arm(job: Job, arm: Arm, evidence: Evidence, cost: float | None) -> dict[str, Any]:
+    spec, totals = job.arms[arm], evidence.totals[arm]
+    return {
+        "endpoint": spec.endpoint,
+        "model": spec.model,
+        "served_models": totals.served_models,
+        "requests": totals.requests,
+        "ok": totals.ok,
+        "model_error": totals.model_error,
+        "infra_error": totals.infra_error,
+        "attempts": totals.attempts,
+        "latency": _latency(ascending(evidence.latency[arm])),
+        "ttft": None,
+        "tokens": {"input": totals.input_tokens, "output": totals.output_tokens},
+        "cost": cost,
+        "retries": totals.retries,
+        "kinds": totals.kinds,
+        "fingerprints": totals.fingerprints,
+    }
+
+
+def _latency(seconds: Floats) -> dict[str, Any]:
+    if not len(seconds):
+        return {"n": 0, "mean": None, **dict.fromkeys(PERCENTILES)}
+    shown = {name: percentile(seconds, q) for name, q in PERCENTILES.items()}
+    return {"n": len(seconds), "mean": float(seconds.mean()), **shown}
+
+
+def _gate(result: GateResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "required": result.required,
+        "waived": result.waived,
+        "verdict": result.verdict,
+        "claim": result.claim,
+        "threshold": result.threshold,
+        "estimate": result.estimate,
+        "interval": _bounds(result.interval),
+        "interval_missing": _bounds(result.interval_missing),
+        "level": result.level,
+        "p_pass": result.p_pass,
+        "p_fail": result.p_fail,
+        "n": result.n,
+        "n_needed": result.n_needed,
+        "method": result.method,
+        "missing": result.missing,
+        "reason": result.reason,
+        "needs": result.needs,
+        **result.extra,
+    }
+
+
+def _bounds(interval: Interval) -> list[float | None] | None:
+    bounds = [bound if bound is not None and isfinite(bound) else None for bound in (interval.low, interval.high)]
+    return None if bounds == [None, None] else bounds
+
+
+def _json_ready(value: Any) -> Any:
+    """Plain Python for JSON: records of the house as str, list and dict, what is not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _json_ready(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_ready(each) for each in value]
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    return value

@@ -1,0 +1,74 @@
+"""The record's ``suites``: every suite's scores, wins and categories over complete pairs, whatever its role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evalsvc.core.evidence import Evidence, ScoreTable
+from evalsvc.core.records import Arm, SuiteSpec, Verdict
+from evalsvc.decide.cases import Pairs, categories_of, pairs_of, passed
+from evalsvc.decide.compare import compare, wins_losses_ties
+from evalsvc.decide.verdict import LEVEL, GateResult
+from evalsvc.stats.rates import wilson
+
+
+def suite_rows(specs: Sequence[SuiteSpec], evidence: Evidence, results: Sequence[GateResult]) -> list[dict[str, Any]]:
+    """One row a suite, in the job's order. ``results`` lend the verdicts of their categories."""
+    verdicts = {(each.suite, each.category): each.verdict for result in results for each in result.categories}
+    return [_row(spec, [table for table in evidence.tables if table.suite == spec.name], verdicts) for spec in specs]
+
+
+def _row(spec: SuiteSpec, tables: Sequence[ScoreTable], verdicts: Mapping[tuple[str, str], Verdict]) -> dict[str, Any]:
+    primary = [table for table in tables if table.primary]
+    pairs = pairs_of(primary)
+    wins, losses, ties = wins_losses_ties(*pairs.bounded().complete)
+    return {
+        "name": spec.name,
+        "role": spec.role,
+        "cases": len(pairs.complete),
+        "primary": spec.scorers[0].label,
+        "scores": {table.label: _means(pairs_of([table])) for table in tables},
+        "wins": {Arm.CANDIDATE: wins, Arm.BASELINE: losses, "ties": ties},
+        "categories": [
+            _category(name, pairs_of([table]).at(chosen), verdicts.get((spec.name, name)))
+            for table in primary
+            for name, chosen in categories_of(table).items()
+        ],
+        "pass_rates": {table.label: _pass_rates(table) for table in tables},
+    }
+
+
+def _means(pairs: Pairs) -> dict[str, float | None]:
+    candidate, baseline = pairs.bounded().complete
+    if not len(candidate):
+        return {"candidate": None, "baseline": None}
+    return {"candidate": float(candidate.mean()), "baseline": float(baseline.mean())}
+
+
+def _pass_rates(table: ScoreTable) -> dict[Arm, dict[str, Any]]:
+    arms = zip((Arm.CANDIDATE, Arm.BASELINE), pairs_of([table]).bounded().complete, strict=True)
+    return {arm: _pass_rate(passed(scores, table.pass_at), len(scores)) for arm, scores in arms}
+
+
+def _pass_rate(passes: int, n: int) -> dict[str, Any]:
+    interval = wilson(passes, n, level=LEVEL)
+    return {
+        "passes": passes,
+        "n": n,
+        "rate": passes / n if n else None,
+        "wilson": [interval.low, interval.high] if n else None,
+    }
+
+
+def _category(name: str, pairs: Pairs, verdict: Verdict | None) -> dict[str, Any]:
+    estimate = compare(*pairs.bounded().complete, 0.0, LEVEL)
+    return {
+        "name": name,
+        "cases": len(pairs.complete),
+        **_means(pairs),
+        "delta": estimate.value,
+        "interval": [estimate.interval.low, estimate.interval.high] if estimate.n else None,
+        "verdict": verdict,
+        "n": estimate.n,
+    }

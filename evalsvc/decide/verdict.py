@@ -1,0 +1,203 @@
+"""What a gate says, and the two rules every gate obeys: interval against threshold, and what is missing.
+
+A gate is ``judge(evidence, settings) -> GateResult``, registered under its name with one decorator. It estimates its
+quantity three times (`Bounded`): over the complete cases, and with everything missing at its worst and at its best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from evalsvc.core.evidence import Evidence
+from evalsvc.core.records import Arm, GateSpec, Verdict
+from evalsvc.core.registry import Registry
+from evalsvc.decide.words import count, percent
+from evalsvc.stats.interval import Interval
+from evalsvc.stats.missing import differential_missingness
+
+#: Level of every interval; each side of a verdict errs with probability (1 - LEVEL) / 2 at most.
+LEVEL = 0.95
+#: Share of an arm's cases that may be missing before nothing is judged.
+MAX_MISSING = 0.02
+#: Below this Fisher p the arms miss answers unlike each other.
+MAX_UNLIKE = 0.025
+#: What adding up binary fractions may do to a score.
+NOISE = 1e-12
+#: Where nothing was observed.
+NOTHING = Interval(None, None)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Bounded(NamedTuple, Generic[T]):
+    """One thing over the complete cases, and over all cases with what is missing at its worst and at its best."""
+
+    complete: T
+    worst: T
+    best: T
+
+    def map(self, function: Callable[[T], R]) -> Bounded[R]:
+        """The same three, each put through ``function``."""
+        return Bounded(*map(function, self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a gate is judged by. ``evidence`` is ``interval`` or ``point``."""
+
+    spec: GateSpec
+    level: float = LEVEL
+    evidence: str = "interval"
+
+    @property
+    def threshold(self) -> float:
+        """The number the claim is held against (never -0.0)."""
+        return self.spec.threshold + 0.0
+
+    @property
+    def point(self) -> bool:
+        """Whether the estimate alone decides."""
+        return self.evidence == "point"
+
+    @property
+    def alpha(self) -> float:
+        """Error allowed on one side."""
+        return (1 - self.level) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A statistic over ``n`` cases. ``value`` is None where nothing was observed."""
+
+    n: int
+    value: float | None
+    interval: Interval
+    method: str
+    p_pass: float | None = None
+    p_fail: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Cases asked and cases without a score, per arm."""
+
+    cases: Mapping[Arm, int]
+    counts: Mapping[Arm, int]
+
+    @property
+    def total(self) -> int:
+        """Missing answers of both arms."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryVerdict:
+    """The regression claim on one category of one suite."""
+
+    suite: str
+    category: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One entry of the record's ``gates``; ``needs`` says what would settle an open gate, ``extra`` are more keys."""
+
+    name: str
+    required: bool
+    waived: str | None
+    verdict: Verdict
+    claim: str
+    threshold: float
+    estimate: float | None
+    interval: Interval
+    interval_missing: Interval
+    level: float
+    p_pass: float | None
+    p_fail: float | None
+    n: int
+    n_needed: int | None
+    method: str
+    missing: Mapping[Arm, int]
+    reason: str
+    needs: str | None = None
+    warnings: tuple[str, ...] = ()
+    categories: tuple[CategoryVerdict, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+Gate = Callable[[Evidence, Settings], GateResult]
+gates: Registry[Gate] = Registry("gate")
+
+
+def against(estimate: Estimate, settings: Settings, *, below: bool = False) -> Verdict:
+    """The one rule: wholly on the good side of the threshold, wholly on the bad side, or neither.
+
+    Under ``evidence = "point"`` the estimate stands for its interval and may lie on the threshold. One case proves
+    nothing either way. ``below`` is for claims whose good side is the lower one.
+    """
+    if estimate.n == 0:
+        return Verdict.NOT_MEASURED
+    if estimate.n == 1:
+        return Verdict.INCONCLUSIVE
+    above, under = (_point_sides if settings.point else _interval_sides)(estimate, settings.threshold, below)
+    if above == under:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS if above != below else Verdict.FAIL
+
+
+def _interval_sides(estimate: Estimate, threshold: float, _below: bool) -> tuple[bool, bool]:
+    low, high = estimate.interval.low, estimate.interval.high
+    return low is not None and low > threshold, high is not None and high < threshold
+
+
+def _point_sides(estimate: Estimate, threshold: float, below: bool) -> tuple[bool, bool]:
+    if estimate.value is None:
+        return False, False
+    above = estimate.value > threshold + NOISE if below else estimate.value >= threshold - NOISE
+    return above, not above
+
+
+def missing_rule(missing: Missing, verdicts: Bounded[Verdict]) -> tuple[Verdict, str]:
+    """The other rule: a verdict must hold whatever the missing answers would have said.
+
+    Returns:
+        The gate's verdict and a remark on what is missing ("" when nothing is).
+    """
+    trouble = _too_much_missing(missing)
+    if trouble:
+        return Verdict.NOT_MEASURED, trouble
+    verdict = agreed(verdicts)
+    if not missing.total:
+        return verdict, ""
+    if verdict in (Verdict.PASS, Verdict.FAIL):
+        case = "worst" if verdict is Verdict.PASS else "best"
+        return verdict, f"holds in the {case} case of the {count(missing.total, 'answer')} missing"
+    if verdicts.complete in (Verdict.PASS, Verdict.FAIL):
+        return verdict, f"the {count(missing.total, 'answer')} missing could turn it"
+    return verdict, f"{count(missing.total, 'answer')} missing"
+
+
+def agreed(verdicts: Bounded[Verdict]) -> Verdict:
+    """The verdict that stands in all three; NOT_MEASURED where no case is complete, else INCONCLUSIVE."""
+    if verdicts.complete is Verdict.NOT_MEASURED or verdicts.complete is verdicts.worst is verdicts.best:
+        return verdicts.complete
+    return Verdict.INCONCLUSIVE
+
+
+def _too_much_missing(missing: Missing) -> str:
+    for arm, cases in missing.cases.items():
+        if missing.counts[arm] > MAX_MISSING * cases:
+            share = percent(missing.counts[arm] / cases)
+            return f"{missing.counts[arm]} of {cases} answers of the {arm.value} are missing ({share}, more than 2%)"
+    (first, n_first), (second, n_second) = ((arm, missing.cases[arm]) for arm in Arm)
+    lost = missing.counts[first], missing.counts[second]
+    if n_first and n_second and differential_missingness(lost[0], n_first, lost[1], n_second) < MAX_UNLIKE:
+        return (
+            f"the arms miss answers unlike each other: {lost[0]} of {n_first} of the {first.value}, "
+            f"{lost[1]} of {n_second} of the {second.value}"
+        )
+    return ""

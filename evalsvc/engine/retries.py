@@ -1,0 +1,72 @@
+"""The one retry policy of the house, as a pure decision: this error, at this attempt, this late: wait how long?"""
+
+from __future__ import annotations
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+from tenacity.wait import wait_base
+
+from evalsvc.errors import ProviderError, TransientError
+
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+
+
+class _AsTheServerSays(wait_base):
+    """Full jitter, but never before the time that a ``Retry-After`` names."""
+
+    def __init__(self, otherwise: wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        told: float | None = getattr(error, "retry_after", None)
+        jitter = self._otherwise(retry_state)
+        return jitter if told is None else told + jitter
+
+
+class RetryPolicy:
+    """Exponential backoff with full jitter for `TransientError`, within a number of attempts and a total time.
+
+    Args:
+        max_attempts: most attempts of one request.
+        deadline_s: no retry starts later than this after the first attempt.
+    """
+
+    def __init__(self, *, max_attempts: int, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+        self._policy = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(max_attempts),
+            wait=_AsTheServerSays(wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)),
+        )
+
+    def decide(self, error: ProviderError, *, attempt: int, elapsed_s: float) -> float | None:
+        """Seconds to wait before the next attempt, or None to give up.
+
+        Args:
+            error: what the last attempt ended in.
+            attempt: how many there were, 1 for the first.
+            elapsed_s: since the first one began.
+        """
+        state = _state(self._policy, error, attempt)
+        if not self._policy.retry(state) or self._policy.stop(state):
+            return None
+        wait = float(self._policy.wait(state))
+        return wait if elapsed_s + wait <= self._deadline_s else None
+
+    def backoff(self, error: ProviderError, *, attempt: int) -> float:
+        """Seconds to wait before asking again whatever the count says."""
+        return float(self._policy.wait(_state(self._policy, error, attempt)))
+
+
+def _state(policy: AsyncRetrying, error: ProviderError, attempt: int) -> RetryCallState:
+    state = RetryCallState(policy, None, (), {})
+    state.attempt_number = attempt
+    state.set_exception((type(error), error, error.__traceback__))
+    return state

@@ -1,0 +1,115 @@
+"""Runs one job's requests: a bounded set of workers, one recorder, an eye on the endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic, time
+
+import anyio
+
+from evalsvc.core.progress import Progress
+from evalsvc.core.records import Job
+from evalsvc.core.states import JobState
+from evalsvc.engine.endpoints import Endpoint
+from evalsvc.engine.executor import Executor
+from evalsvc.engine.lag import LoopLag
+from evalsvc.engine.plan import Plan
+from evalsvc.engine.recorder import Recorder
+from evalsvc.errors import EndpointDown, EvalsvcError, JobStopped
+from evalsvc.store.jobs import JobStore
+from evalsvc.store.outcomes import OutcomeStore
+
+#: Workers for each slot: the one that asks, and one that may wait for a retry with its slot given back.
+_WORKERS_A_SLOT = 2
+
+
+class Scheduler:
+    """Everything one job needs while it runs.
+
+    Args:
+        jobs, outcomes: where the job lives.
+        endpoints: by alias, those the job asks.
+        executor: runs one request.
+        lag: the probe of the event loop.
+        progress: how far the job is.
+        patience_s: how long an endpoint may stay down before the job gives up; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        outcomes: OutcomeStore,
+        endpoints: Mapping[str, Endpoint],
+        executor: Executor,
+        lag: LoopLag,
+        progress: Progress,
+        patience_s: float | None,
+    ) -> None:
+        self._jobs = jobs
+        self._outcomes = outcomes
+        self._endpoints = endpoints
+        self._executor = executor
+        self._lag = lag
+        self._progress = progress
+        self._patience_s = patience_s
+        self._failure: EvalsvcError | None = None
+
+    async def run(self, job: Job, job_id: str) -> None:
+        """Ask everything that is not answered yet.
+
+        Raises:
+            JobStopped: the job cannot go on; it is ``failed``.
+            EndpointDown: patience ran out; it is ``paused`` and can be resumed.
+        """
+        await self._jobs.start(job_id, now=time())
+        done = await self._outcomes.done(job_id)
+        self._progress.total = await self._jobs.count(job_id) * job.trials * len(job.arms)
+        self._progress.recorded = self._progress.resumed = len(done)
+        self._progress.started = monotonic()
+        plan = Plan(job, self._jobs.cases(job_id), done)
+        recorder = Recorder(self._outcomes, job_id, self._progress)
+        async with anyio.create_task_group() as group:
+            group.start_soon(recorder.run)
+            try:
+                await self._work(job_id, plan, recorder)
+            finally:
+                recorder.close()
+        if isinstance(self._failure, JobStopped):
+            await self._jobs.move(job_id, JobState.FAILED, reason=str(self._failure))
+        if self._failure is not None:
+            raise self._failure
+
+    async def _work(self, job_id: str, plan: Plan, recorder: Recorder) -> None:
+        async with anyio.create_task_group() as watchers:
+            watchers.start_soon(self._lag.run)
+            async with anyio.create_task_group() as workers:
+                for endpoint in self._endpoints.values():
+                    watchers.start_soon(self._watch, endpoint, job_id, workers.cancel_scope.cancel)
+                slots = sum(endpoint.limits.max_in_flight for endpoint in self._endpoints.values())
+                for _ in range(_WORKERS_A_SLOT * slots):
+                    workers.start_soon(self._worker, plan, recorder, workers.cancel_scope.cancel)
+            watchers.cancel_scope.cancel()
+
+    async def _worker(self, plan: Plan, recorder: Recorder, stop: Callable[[], None]) -> None:
+        try:
+            while (request := await plan.take()) is not None:
+                await recorder.put(await self._executor.run(request))
+        except JobStopped as failure:
+            self._failure = self._failure or failure
+            stop()
+
+    async def _watch(self, endpoint: Endpoint, job_id: str, stop: Callable[[], None]) -> None:
+        """Pause the job while an endpoint is down; give up when patience runs out."""
+        while True:
+            reason = f"endpoint {endpoint.name} is down: {await endpoint.health.wait_down()}"
+            self._progress.paused = reason
+            await self._jobs.move(job_id, JobState.PAUSED, reason=reason)
+            with anyio.move_on_after(self._patience_s):
+                await endpoint.health.wait_up()
+            if endpoint.health.down:
+                self._failure = EndpointDown(reason)
+                stop()
+                return
+            self._progress.paused = None
+            await self._jobs.move(job_id, JobState.RUNNING)

@@ -1,0 +1,225 @@
+"""The grammar of job.toml. Every key has a description: editors show it, errors quote it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from evalsvc.core.records import Role
+
+#: The largest integer that every reader of JSON reads exactly (RFC 8785 allows none beyond).
+MAX_INTEGER = 2**53 - 1
+
+_RESERVED_PARAMS = {
+    "n": "trials are separate requests: set trials = N at the top of the job",
+    "stream": "how an answer travels is no parameter of the model; remove it",
+    "model": "the model has a key of its own: put it beside endpoint",
+    "messages": "what is asked comes from the data set; a system prompt goes into system",
+}
+
+
+def _printable(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be printable text on one line, without control characters")
+    return text
+
+
+def _alias(text: str) -> str:
+    if "://" in text:
+        raise ValueError("a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])")
+    return _printable(text)
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must say why, in words")
+    return text
+
+
+def _as_table(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Margin = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ArmTable(_Table):
+    """One of the two models that are compared."""
+
+    endpoint: Annotated[str, AfterValidator(_alias)] = Field(
+        description="an endpoint's alias in config.toml; a job holds no URL and no key",
+        json_schema_extra={"not": {"pattern": "://"}},
+    )
+    model: Name = Field(description="the model's name as its endpoint knows it")
+    system: str | None = Field(default=None, description="a system prompt put before every case")
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="parameters passed on to the model as they are (temperature, max_tokens, ...)",
+        json_schema_extra={"propertyNames": {"not": {"enum": list(_RESERVED_PARAMS)}}},
+    )
+    api: Literal["chat"] = Field(default="chat", description="which of the endpoint's APIs is asked")
+    stream: Literal[False] = Field(default=False, description="whether answers are streamed")
+
+
+class ScorerTable(_Table):
+    """A scorer with its options; further keys are the scorer's own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Name = Field(description="the scorer's name")
+    label: Name = Field(
+        default_factory=lambda fields: fields["name"],
+        description="what its scores are called, unique in the suite; the scorer's name if not given",
+    )
+    pass_at: float = Field(default=1.0, gt=0, le=1, description="a case passes on a score of at least this")
+
+
+Scorer = Annotated[ScorerTable, BeforeValidator(_as_table, json_schema_input_type=str | ScorerTable)]
+
+
+class SuiteTable(_Table):
+    """A named set of cases."""
+
+    name: Name = Field(description="the suite's name, unique in the job")
+    role: Annotated[Role, Field(strict=False)] = Field(
+        description="what the suite is for: target, general, adversarial or train"
+    )
+    dataset: str = Field(min_length=1, description="the file of its cases, relative to this job file")
+    format: Literal["auto", "native"] = Field(
+        default="auto", description="the data set's format; auto looks at the file"
+    )
+    scorer: Scorer = Field(description="the primary scorer, the one gates use: a name, or a table with its options")
+    also: list[Scorer] = Field(default_factory=list, description="further scorers, recorded beside the primary one")
+
+
+class _Gate(_Table):
+    required: bool = Field(default=True, description="whether the decision depends on this gate")
+    waive: Annotated[str, AfterValidator(_said)] | None = Field(
+        default=None, description="a reason to take this gate out of the decision; its verdict stays in the record"
+    )
+
+
+class TargetImprovementGate(_Gate):
+    """The candidate is better than the baseline on the target suites."""
+
+    margin: Margin = Field(default=0.05, description="candidate − baseline must be greater; 0 asks for better at all")
+
+    def core_threshold(self) -> float:
+        """The number the interval is held against."""
+        return self.margin
+
+
+class GeneralRegressionGate(_Gate):
+    """The candidate is not worse than the baseline on the general suites."""
+
+    margin: Margin = Field(default=0.05, description="candidate − baseline must be greater than minus this")
+
+    def core_threshold(self) -> float:
+        """The number the interval is held against."""
+        return 0.0 - self.margin  # no minus zero
+
+
+class _ThresholdGate(_Gate):
+    threshold: float
+
+    def core_threshold(self) -> float:
+        """The number the interval is held against."""
+        return self.threshold
+
+
+class ExactMatchGate(_ThresholdGate):
+    """The candidate passes often enough on the target suites."""
+
+    threshold: Share = Field(default=0.85, description="the share of passed cases must be greater")
+
+
+class LatencyGate(_ThresholdGate):
+    """The candidate is not much slower than the baseline."""
+
+    threshold: float = Field(
+        default=2.0, gt=0, allow_inf_nan=False, description="candidate's p99 over the baseline's must be less"
+    )
+
+
+class HumanPreferenceGate(_ThresholdGate):
+    """People prefer the candidate's answers."""
+
+    threshold: Share = Field(
+        default=0.60, description="the candidate's share of blind votes, ties half, must be greater"
+    )
+
+
+class AdversarialRobustnessGate(_ThresholdGate):
+    """The candidate stands attacks."""
+
+    threshold: Share = Field(default=0.90, description="the share of passed adversarial cases must be greater")
+
+
+class SchemaComplianceGate(_Gate):
+    """The candidate's answers follow their schema."""
+
+    floor: Share = Field(
+        default=0.99, description="the proven rate of compliant answers must be greater, none may fail"
+    )
+
+    def core_threshold(self) -> float:
+        """The number the interval is held against."""
+        return self.floor
+
+
+class GatesTable(_Table):
+    """What is to be proven. All seven gates always stand in the record."""
+
+    target_improvement: TargetImprovementGate = Field(
+        default=TargetImprovementGate(), description="better than the baseline on the target suites"
+    )
+    general_regression: GeneralRegressionGate = Field(
+        default=GeneralRegressionGate(), description="not worse than the baseline on the general suites"
+    )
+    exact_match: ExactMatchGate = Field(
+        default=ExactMatchGate(), description="passes often enough on the target suites"
+    )
+    latency_p99: LatencyGate = Field(default=LatencyGate(), description="not much slower than the baseline")
+    human_preference: HumanPreferenceGate = Field(default=HumanPreferenceGate(), description="preferred by people")
+    adversarial_robustness: AdversarialRobustnessGate = Field(
+        default=AdversarialRobustnessGate(), description="passes often enough on the adversarial suites"
+    )
+    schema_compliance: SchemaComplianceGate = Field(
+        default=SchemaComplianceGate(), description="every answer follows its JSON Schema"
+    )
+    evidence: Literal["interval", "point"] = Field(
+        default="interval", description="what is held against a threshold: the 95% interval, or the bare estimate"
+    )
+
+
+class JobTable(_Table):
+    """A job: two arms, suites, gates."""
+
+    name: Name = Field(description="the job's name, for people")
+    seed: int = Field(default=0, ge=0, le=MAX_INTEGER, description="fixes the order of cases, sides and resampling")
+    trials: int = Field(
+        default=1, ge=1, le=MAX_INTEGER, description="how often each case is asked, in separate requests"
+    )
+    stop: Literal["never"] = Field(default="never", description="whether the job may stop before all cases are asked")
+    candidate: ArmTable = Field(description="the table [candidate]: the fine-tuned model")
+    baseline: ArmTable = Field(description="the table [baseline]: the model run today")
+    suites: list[SuiteTable] = Field(min_length=1, description="at least one table [[suites]]: a named set of cases")
+    gates: GatesTable = Field(default=GatesTable(), description="what is to be proven before the candidate ships")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of job.toml, for editors: what is accepted, a description on every key."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **JobTable.model_json_schema(), "title": "evalsvc job"}
+
+
+def reserved_param(params: dict[str, Any]) -> tuple[str, str] | None:
+    """The first key of an arm's ``params`` that is not the model's to take, and what to do instead."""
+    return next(((key, _RESERVED_PARAMS[key]) for key in params if key in _RESERVED_PARAMS), None)

@@ -1,0 +1,1 @@
+"""Model calls over the network: one request in, one completion or one `ProviderError` out."""

@@ -1,0 +1,95 @@
+"""The contract of a scorer, the registry of all of them, and the factory that turns a job's words into one.
+
+A scorer is one frozen dataclass in one file: its fields are its options, their defaults the defaults of the job file::
+
+    @scorer("shouts")
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Shouts(Scorer):
+        at_least: Annotated[int, Field(ge=1)] = 1
+
+        def check(self, case: Case) -> str | None:
+            return None
+
+        def score(self, case: Case, completion: Completion) -> Score:
+            return Score(value=float(completion.text.count("!") >= self.at_least))
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar, cast, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from evalsvc.core.records import Case, Completion, Score, ScorerSpec
+from evalsvc.core.registry import Registry
+from evalsvc.errors import JobError
+
+
+class Scorer(ABC):
+    """Scores one answer to one case. Pure: no I/O, no clock, no state."""
+
+    __slots__ = ()
+
+    @property
+    def offload(self) -> bool:
+        """Whether a score may take long (a user's pattern, say) and belongs into a worker thread."""
+        return False
+
+    @abstractmethod
+    def check(self, case: Case) -> str | None:
+        """Says what the case lacks for this scorer, or None; asked before a request is spent on the case."""
+
+    @abstractmethod
+    def score(self, case: Case, completion: Completion) -> Score:
+        """The score of an answer to a case that passed `check`: a value in [0, 1] and a short explanation.
+
+        Raises:
+            ScoringError: this answer cannot be scored; its score is missing.
+        """
+
+
+SCORERS: Registry[type[Scorer]] = Registry("scorer")
+
+S = TypeVar("S", bound=Scorer)
+
+
+def scorer(name: str) -> Callable[[type[S]], type[S]]:
+    """Decorator that files a scorer under the name job files use. Raises ValueError when the name is taken."""
+
+    def file(plugin: type[S]) -> type[S]:
+        SCORERS.register(name)(plugin)
+        return plugin
+
+    return file
+
+
+def build(spec: ScorerSpec) -> Scorer:
+    """The scorer a job file asks for.
+
+    Raises:
+        JobError: unknown scorer (``key`` is its label), unknown or wrong option (``key`` is the option's name).
+    """
+    try:
+        plugin = SCORERS[spec.name]
+    except LookupError as error:
+        raise JobError(str(error), key=spec.label or spec.name) from None
+    known = [field.name for field in fields(cast(Any, plugin))]
+    takes = f"{spec.name} takes: {', '.join(known) or 'no options'}"
+    hints = get_type_hints(plugin, include_extras=True)
+    for option, value in spec.options.items():
+        if option not in known:
+            raise JobError(f"unknown option; {takes}", key=option)
+        if wrong := _mismatch(value, hints[option]):
+            raise JobError(f"{wrong}; {takes}", key=option)
+    return plugin(**spec.options)
+
+
+def _mismatch(value: object, wanted: Any) -> str | None:
+    try:
+        TypeAdapter(wanted).validate_python(value, strict=True)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+    return None

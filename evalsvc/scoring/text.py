@@ -1,0 +1,116 @@
+"""What every scorer of an answer's text shares: `extract`, `strip`, reading `expected`, quoting, users' patterns."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated
+
+import regex
+from pydantic import AfterValidator, Field
+
+from evalsvc.core.records import Case, Completion, Score
+from evalsvc.errors import ScoringError
+from evalsvc.scoring.base import Scorer
+
+_QUOTED = 60
+
+
+@lru_cache(maxsize=512)
+def compiled(pattern: str, *, ignore_case: bool = False) -> regex.Pattern[str]:
+    """A user's pattern, compiled once. Raises ValueError that says what is wrong with it."""
+    try:
+        return regex.compile(pattern, regex.IGNORECASE if ignore_case else 0)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is not a regular expression: {str(error) or 'nested too deep'}") from None
+
+
+@contextmanager
+def time_limit(limit_s: float) -> Iterator[None]:
+    """Around the use of a user's pattern with ``timeout=limit_s``. Raises ScoringError when it runs out."""
+    try:
+        yield
+    except TimeoutError:
+        raise ScoringError(f"the pattern took longer than {limit_s:g} s") from None
+
+
+def quote(text: str) -> str:
+    """Model text for an explanation: escaped, on one line, and cut short."""
+    shown = repr(text[:_QUOTED])
+    whole = len(text) <= _QUOTED and len(shown) <= _QUOTED + 2
+    return shown if whole else f"{shown[:_QUOTED]}…"
+
+
+def references(case: Case) -> tuple[str, ...]:
+    """The accepted texts of a case: `expected` is one text or a list of them. Empty when it is neither."""
+    expected = case.expected
+    if isinstance(expected, str):
+        return (expected,)
+    if isinstance(expected, list) and all(isinstance(item, str) for item in expected):
+        return tuple(expected)
+    return ()
+
+
+def lacks_reference(case: Case) -> str | None:
+    """Says that a case has no text to compare with, or None."""
+    if references(case):
+        return None
+    if case.expected is None:
+        return "has no expected"
+    return "expected should be a text or a list of texts"
+
+
+def _compiles(pattern: str) -> str:
+    compiled(pattern)
+    return pattern
+
+
+#: An option that is a user's regular expression (syntax of the package ``regex``).
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_compiles)]
+
+#: An option in seconds.
+Seconds = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextScorer(Scorer):
+    """A scorer that compares text.
+
+    Options:
+        extract: a pattern; only its last match is scored, the first group of it if it has one.
+        strip: whether white space around the answer (and around what is expected) is ignored.
+        time_limit_s: how long a user's pattern may run on one answer.
+    """
+
+    extract: Pattern | None = None
+    strip: bool = True
+    time_limit_s: Seconds = 0.5
+
+    @property
+    def offload(self) -> bool:
+        """True where a user's pattern runs."""
+        return self.extract is not None
+
+    def score(self, case: Case, completion: Completion) -> Score:
+        """The score of what `extract` and `strip` leave of the answer; 0 where `extract` finds nothing."""
+        text = completion.text if self.extract is None else self._extracted(completion.text, self.extract)
+        if text is None:
+            return Score(value=0.0, explanation="nothing matched extract")
+        return self.compare(self.trim(text), case)
+
+    @abstractmethod
+    def compare(self, text: str, case: Case) -> Score:
+        """The score of the text that is left of an answer. Raises ScoringError."""
+
+    def trim(self, text: str) -> str:
+        """The text as it is compared."""
+        return text.strip() if self.strip else text
+
+    def _extracted(self, text: str, pattern: str) -> str | None:
+        with time_limit(self.time_limit_s):
+            last = deque(compiled(pattern).finditer(text, timeout=self.time_limit_s), maxlen=1)
+        return last[0][min(last[0].re.groups, 1)] if last else None

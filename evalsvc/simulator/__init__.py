@@ -1,0 +1,1 @@
+"""`evalsvc sim`: an OpenAI-compatible rehearsal server with a known skill, or a replay of recorded outputs."""

@@ -1,0 +1,1 @@
+"""All SQL of the house: one connection that writes, one that reads, numbered migrations."""

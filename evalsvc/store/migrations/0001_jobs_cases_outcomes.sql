@@ -1,0 +1,67 @@
+-- Jobs, their cases in planned order, and the recorded end of every request.
+
+CREATE TABLE jobs (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    spec_sha256 TEXT NOT NULL,
+    spec        TEXT NOT NULL,               -- the parsed job as JSON
+    state       TEXT NOT NULL CHECK (state IN ('queued','running','paused','deciding','done','failed','cancelled')),
+    reason      TEXT,                        -- why it is paused or failed
+    endpoints   TEXT NOT NULL,               -- alias -> URL, as at the start
+    resumes     INTEGER NOT NULL DEFAULT 0,
+    created_at  REAL NOT NULL,
+    started_at  REAL,
+    finished_at REAL,
+    record      TEXT                         -- the decision record, once decided
+) STRICT;
+
+CREATE INDEX jobs_by_spec ON jobs (spec_sha256, created_at);
+
+CREATE TABLE cases (
+    job_id   TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,               -- place in the job's one seeded order
+    suite    TEXT NOT NULL,
+    case_id  TEXT NOT NULL,
+    category TEXT NOT NULL,
+    payload  TEXT NOT NULL,                  -- input, expected, tools, schema, metadata as JSON
+    PRIMARY KEY (job_id, position),
+    UNIQUE (job_id, suite, case_id)
+) STRICT;
+
+CREATE TABLE outcomes (
+    job_id        TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position      INTEGER NOT NULL,
+    suite         TEXT NOT NULL,
+    case_id       TEXT NOT NULL,
+    arm           TEXT NOT NULL CHECK (arm IN ('candidate','baseline')),
+    trial         INTEGER NOT NULL CHECK (trial >= 0),
+    step          TEXT NOT NULL,             -- 'answer', or a follow-up's own
+    status        TEXT NOT NULL CHECK (status IN ('ok','model_error','infra_error')),
+    kind          TEXT,
+    detail        TEXT,
+    text          TEXT,
+    finish_reason TEXT,
+    refusal       TEXT,
+    tool_calls    TEXT,
+    model         TEXT,                      -- as the server names it
+    fingerprint   TEXT,
+    input_tokens  INTEGER,
+    output_tokens INTEGER,
+    latency_s     REAL,                      -- of the last attempt: hand-over to last byte
+    first_byte_s  REAL,
+    tainted       INTEGER NOT NULL,          -- the event loop lagged while it was measured
+    simulated     INTEGER NOT NULL,
+    repaired      TEXT,
+    score         REAL CHECK (score BETWEEN 0 AND 1),   -- the primary score; NULL is missing
+    scores        TEXT NOT NULL,             -- {label: {"value", "explanation"}}, the primary first
+    attempts      TEXT NOT NULL,             -- [[wait_s, seconds, kind, status, tainted], ...]
+    finished_at   REAL NOT NULL,
+    UNIQUE (job_id, position, arm, trial, step),
+    CHECK ((status = 'ok') = (kind IS NULL)),
+    CHECK (status <> 'infra_error' OR score IS NULL)
+) STRICT;
+
+CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes
+BEGIN
+    SELECT RAISE(ABORT, 'an outcome is final');
+END;
