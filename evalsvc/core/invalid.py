@@ -20,6 +20,7 @@ _WANTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "dict_type": "a table",
+    "finite_number": "a finite number",
     "float_parsing": "a number",
     "float_type": "a number",
     "int_from_float": "an integer",
@@ -95,6 +96,8 @@ def explain(found: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "missing":
         owner = _owner(model, found["loc"])
         return f"missing; {owner.model_fields[str(found['loc'][-1])].description if owner else 'it is required'}"
+    if kind in {"too_short", "string_too_short"}:
+        return "must not be empty"
     if kind == "value_error":
         return str(context["error"])
     return f"must be {_wanted(kind, context, found['msg'])}, got {describe(found['input'])}"
@@ -108,7 +111,7 @@ def _wanted(kind: str, context: dict[str, Any], message: str) -> str:
         return f"{words} {context[name]:g}"
     if kind in {"literal_error", "enum"}:
         return str(context["expected"]).replace("'", '"')
-    return {"string_too_short": "a non-empty string", "finite_number": "a finite number"}.get(kind, message)
+    return message
 
 
 def _owner(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:

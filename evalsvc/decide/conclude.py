@@ -17,7 +17,7 @@ from evalsvc.decide.verdict import (
     Settings,
     missing_rule,
 )
-from evalsvc.decide.words import count
+from evalsvc.decide.words import count, percent
 from evalsvc.stats.interval import Interval
 
 
@@ -133,7 +133,8 @@ def _point_rule(finding: Finding) -> str:
     chance = finding.extra.get("point_rule_false_pass")
     if chance is None:
         return said
-    return f"{said}, which passes this gate {100 * chance:.0f}% of the time when the truth is no difference"
+    often = percent(chance) if chance >= 0.001 else "less than 0.1%"
+    return f"{said}, which passes this gate {often} of the time when the truth is no difference"
 
 
 def _n_needed(verdict: Verdict, finding: Finding) -> int | None:

@@ -118,7 +118,7 @@ def _estimate(counts: Passes, settings: Settings) -> Estimate:
 
 def _says(counts: Passes, estimate: Estimate, role: Role) -> str:
     passes, n = counts
-    rate = f": {percent(estimate.value)} ({span(estimate.interval, percent)})" if estimate.value is not None else ""
+    rate = f", {percent(estimate.value)} ({span(estimate.interval, percent)})" if estimate.value is not None else ""
     return f"{passes} of {count(n, f'{role.value} case')} pass{rate}"
 
 

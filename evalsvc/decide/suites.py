@@ -20,7 +20,7 @@ def suite_rows(specs: Sequence[SuiteSpec], evidence: Evidence, results: Sequence
 
 
 def _row(spec: SuiteSpec, tables: Sequence[ScoreTable], verdicts: Mapping[tuple[str, str], Verdict]) -> dict[str, Any]:
-    primary = [table for table in tables if table.primary]
+    primary = [table for table in tables if table.primary]  # one, or none where nothing was recorded
     pairs = pairs_of(primary)
     wins, losses, ties = wins_losses_ties(*pairs.bounded().complete)
     return {
@@ -31,7 +31,7 @@ def _row(spec: SuiteSpec, tables: Sequence[ScoreTable], verdicts: Mapping[tuple[
         "scores": {table.label: _means(pairs_of([table])) for table in tables},
         "wins": {Arm.CANDIDATE: wins, Arm.BASELINE: losses, "ties": ties},
         "categories": [
-            _category(name, pairs_of([table]).at(chosen), verdicts.get((spec.name, name)))
+            _category(name, pairs.at(chosen), verdicts.get((spec.name, name)))
             for table in primary
             for name, chosen in categories_of(table).items()
         ],

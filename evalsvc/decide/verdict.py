@@ -190,9 +190,10 @@ def agreed(verdicts: Bounded[Verdict]) -> Verdict:
 
 def _too_much_missing(missing: Missing) -> str:
     for arm, cases in missing.cases.items():
-        if missing.counts[arm] > MAX_MISSING * cases:
-            share = percent(missing.counts[arm] / cases)
-            return f"{missing.counts[arm]} of {cases} answers of the {arm.value} are missing ({share}, more than 2%)"
+        share = missing.counts[arm] / cases if cases else 0.0
+        if share > MAX_MISSING:
+            said = f"{missing.counts[arm]} of {cases} answers of the {arm.value} are missing"
+            return f"{said} ({percent(share)}, more than 2%)"
     (first, n_first), (second, n_second) = ((arm, missing.cases[arm]) for arm in Arm)
     lost = missing.counts[first], missing.counts[second]
     if n_first and n_second and differential_missingness(lost[0], n_first, lost[1], n_second) < MAX_UNLIKE:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from evalsvc.core.invalid import describe
 from evalsvc.core.records import Role
 
 #: The largest integer that every reader of JSON reads exactly (RFC 8785 allows none beyond).
@@ -38,6 +39,8 @@ def _said(text: str) -> str:
 
 
 def _as_table(value: object) -> object:
+    if not isinstance(value, str | dict):
+        raise ValueError(f"must be a scorer's name or a table with its options, got {describe(value)}")  # noqa: TRY004 - pydantic takes no TypeError
     return {"name": value} if isinstance(value, str) else value
 
 

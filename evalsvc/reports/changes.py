@@ -53,7 +53,7 @@ class SuiteRow:
 
 def suite_rows(record: Mapping[str, Any]) -> tuple[SuiteRow, ...]:
     """All suites of a record, in its order; their categories worst for the candidate first."""
-    margins = {gate.get("name"): fmt.number(gate.get("threshold")) for gate in fmt.rows(record.get("gates"))}
+    margins = {fmt.text(gate.get("name")): fmt.number(gate.get("threshold")) for gate in fmt.rows(record.get("gates"))}
     return tuple(_suite(suite, margins.get("general_regression")) for suite in fmt.rows(record.get("suites")))
 
 

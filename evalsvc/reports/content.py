@@ -186,7 +186,8 @@ def _fine_print(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     found = [
         ("job", said("job", "id")),
         ("started", fmt.date(start)),
-        ("finished", f"{fmt.date(end)} ({fmt.duration(start, end)})"),
+        ("finished", fmt.date(end)),
+        ("took", fmt.duration(start, end)),
         ("seed", said("job", "seed")),
         ("trials", said("job", "trials")),
         ("spec_sha256", said("job", "spec_sha256")),

@@ -23,18 +23,19 @@ TONES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """How a gate's numbers are written and how wide the least picture of them is."""
+    """How a gate's numbers are written, the least half width of a picture, the good side (None: not known)."""
 
     write: fmt.Writer
     room: float
+    above: bool | None = True
     rate: bool = False
     suffix: str = ""
 
 
 _POINTS = Unit(write=fmt.points, room=0.1, suffix=" points")
 _RATE = Unit(write=fmt.percent, room=0.1, rate=True)
-_RATIO = Unit(write=fmt.ratio, room=1.0)
-_PLAIN = Unit(write=fmt.plain_number, room=0.5)
+_RATIO = Unit(write=fmt.ratio, room=1.0, above=False)
+_PLAIN = Unit(write=fmt.plain_number, room=0.5, above=None)
 _UNITS = {
     "target_improvement": _POINTS,
     "general_regression": _POINTS,
@@ -111,7 +112,7 @@ def _picture(gate: Mapping[str, Any], unit: Unit, estimate: float | None, thresh
         interval=gate.get("interval"),
         envelope=gate.get("interval_missing"),
         threshold=threshold,
-        above="<" not in fmt.text(gate.get("claim")) and "≤" not in fmt.text(gate.get("claim")),
+        above=unit.above,
         rate=unit.rate,
     )
     return forest(claim, scale_for([claim], room=unit.room), unit.write)

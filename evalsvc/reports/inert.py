@@ -6,7 +6,9 @@ On a page what cannot be seen is made visible (graders need to see it); in a ter
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from html import escape
+from itertools import accumulate
 from unicodedata import combining, east_asian_width
 
 import regex
@@ -39,13 +41,13 @@ def _shown(match: regex.Match[str]) -> str:
 
 def clip(text: str, limit: int) -> tuple[str, int]:
     """The beginning of a text that takes at most ``limit`` bytes in a page, and how many characters are left out."""
-    head = text[:limit]
-    kept = bisect_right(range(len(head) + 1), limit, key=lambda end: _size(head[:end])) - 1
+    kept = bisect_right(list(accumulate(map(_size, text[:limit]))), limit)
     return text[:kept], len(text) - kept
 
 
-def _size(text: str) -> int:
-    return len(escape(visible(text)).encode())
+@lru_cache(maxsize=8192)
+def _size(character: str) -> int:
+    return len(escape(visible(character)).encode())
 
 
 def plain(text: str) -> str:

@@ -70,13 +70,16 @@ class Forest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The numbers of a forest bar. ``above`` tells the good side; ``rate`` that the numbers lie in [0, 1]."""
+    """The numbers of a forest bar.
+
+    ``above`` tells the good side, None draws none; ``rate`` that the numbers lie in [0, 1].
+    """
 
     estimate: float | None
     interval: object
     envelope: object
     threshold: float | None
-    above: bool = True
+    above: bool | None = True
     rate: bool = False
 
 
@@ -98,7 +101,7 @@ def forest(claim: Claim, scale: Scale, write: fmt.Writer) -> Forest:
     """The picture of one claim; ``write`` labels its threshold and ticks."""
     threshold = None if claim.threshold is None else scale.at(claim.threshold)
     good = None
-    if threshold is not None:
+    if threshold is not None and claim.above is not None:
         good = Span(start=threshold, width=100 - threshold) if claim.above else Span(start=0, width=threshold)
     bar, envelope = _span(claim.interval, scale), _span(claim.envelope, scale)
     return Forest(

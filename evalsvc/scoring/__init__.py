@@ -1,4 +1,4 @@
-"""Scorers: pure functions of (case, completion). One file a family; importing this package registers them all."""
+"""Scorers: pure functions of (case, completion). One file a family; importing this package registers all of them."""
 
 from evalsvc.scoring import choice, match, numeric, overlap, structured
 

@@ -108,5 +108,5 @@ class Regex(TextScorer):
         return Score(value=0.0, explanation=f"the pattern is not found in {quote(text)}")
 
     def _found(self, pattern: str, text: str, limit_s: float) -> bool:
-        with time_limit(limit_s):
+        with time_limit(limit_s, text):
             return compiled(pattern, ignore_case=self.ignore_case).search(text, timeout=limit_s) is not None

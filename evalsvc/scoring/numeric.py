@@ -32,8 +32,7 @@ _NUMBER = r"""
 _TOKEN = re.compile(rf"{_WORD}|(?P<number>{_NUMBER})", re.VERBOSE)
 _ALONE = re.compile(rf"\s*{_NUMBER}\s*%?\s*", re.VERBOSE)
 
-_DIGIT = re.compile(r"\d")
-
+_TAIL = 65_536
 _WINDOW = 128
 _LONGEST = 400
 _GREATEST_POWER = 400
@@ -48,8 +47,9 @@ class Numeric(TextScorer):
 
     A number is written "18", "-5" (or "−5"), "1,234.50", ".5", "1e3", "$18", "50%" (read as 50) or "3/4" (as 0.75); a
     narrow or no-break space may stand in for the thousands comma, an ordinary space may not. Digits that belong to a
-    word ("gpt4", "GPT-4") are none. It misleads where an answer goes on after its result ("18, that is 3 per day"),
-    on decimal commas ("3,5" ends in 5) and on powers ("2 × 10^3" ends in 3): use `extract` there.
+    word ("gpt4", "GPT-4") are none. Only the last 65,536 characters are read. It misleads where an answer goes on after
+    its result ("18, that is 3 per day"), on decimal commas ("3,5" ends in 5) and on powers ("2 × 10^3" ends in 3): use
+    `extract` there.
 
     Options:
         tolerance: greatest absolute difference allowed.
@@ -69,7 +69,7 @@ class Numeric(TextScorer):
 
     def compare(self, text: str, case: Case) -> Score:
         """Exact rational arithmetic: 0.1 is 0.10, and a tolerance of 0.01 is no binary fraction."""
-        found = _last_number(text)
+        found = _last_number(text[-_TAIL:])
         if found is None:
             return Score(value=0.0, explanation=f"no number in {quote(text)}")
         got = _value(found)
@@ -105,8 +105,6 @@ def _exact(tolerance: float) -> Fraction:
 
 def _last_number(text: str) -> re.Match[str] | None:
     """Reads windows that grow from the end, cut at white space: long answers cost what their tail costs."""
-    if not _DIGIT.search(text):
-        return None
     size = _WINDOW
     while True:
         start = _token_start(text, len(text) - size)

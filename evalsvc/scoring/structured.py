@@ -121,4 +121,6 @@ def _validated(value: Any, validator: jsonschema_rs.Validator) -> Score:
         place = "/".join(str(step) for step in error.instance_path)
         where = f" at {quote(place)[1:-1]}" if place else ""
         return Score(value=0.0, explanation=f"does not satisfy the schema{where}: {quote(error.message)[1:-1]}")
+    except ValueError:  # raised beyond 255 levels, where a failed value would have to be copied into the error
+        return Score(value=0.0, explanation="does not satisfy the schema; nested too deep to say where")
     return Score(value=1.0, explanation="satisfies the schema")

@@ -18,6 +18,7 @@ from evalsvc.errors import ScoringError
 from evalsvc.scoring.base import Scorer
 
 _QUOTED = 60
+_LONGEST_SEARCHED = 262_144
 
 
 @lru_cache(maxsize=512)
@@ -30,8 +31,14 @@ def compiled(pattern: str, *, ignore_case: bool = False) -> regex.Pattern[str]:
 
 
 @contextmanager
-def time_limit(limit_s: float) -> Iterator[None]:
-    """Around the use of a user's pattern with ``timeout=limit_s``. Raises ScoringError when it runs out."""
+def time_limit(limit_s: float, text: str) -> Iterator[None]:
+    """Around the use of a user's pattern on ``text`` with ``timeout=limit_s``.
+
+    Raises:
+        ScoringError: the time runs out, or the text is longer than patterns are let loose on.
+    """
+    if len(text) > _LONGEST_SEARCHED:
+        raise ScoringError(f"{len(text)} characters: patterns are applied to at most {_LONGEST_SEARCHED}")
     try:
         yield
     except TimeoutError:
@@ -111,6 +118,6 @@ class TextScorer(Scorer):
         return text.strip() if self.strip else text
 
     def _extracted(self, text: str, pattern: str) -> str | None:
-        with time_limit(self.time_limit_s):
+        with time_limit(self.time_limit_s, text):
             last = deque(compiled(pattern).finditer(text, timeout=self.time_limit_s), maxlen=1)
         return last[0][min(last[0].re.groups, 1)] if last else None

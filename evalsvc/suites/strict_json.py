@@ -60,11 +60,11 @@ def _surely_strict(raw: bytes, written: bytes) -> bool:
 
 def _diagnose(raw: bytes) -> Fault | None:
     try:
-        tree = json.loads(raw.decode(), object_pairs_hook=_Pairs, parse_int=_integer)
+        tree = json.loads(raw.decode().rstrip(), object_pairs_hook=_Pairs, parse_int=_integer)
     except UnicodeDecodeError as error:
         return Fault(f"not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start} of the row")
     except json.JSONDecodeError as error:
-        return Fault(f"not JSON: broken off or malformed at column {error.colno}")
+        return Fault(f"not JSON: broken off or malformed at column {error.pos + 1}")
     except RecursionError:
         return Fault(_DEEP)
     return _walk((), tree)

@@ -73,7 +73,7 @@ def holds(scorer: Scorer, case: Case, text: str) -> None:
     assert why.isprintable()
 
 
-@pytest.mark.parametrize("answer", HOSTILE)
+@pytest.mark.parametrize("answer", list(HOSTILE))
 @pytest.mark.parametrize(("name", "options"), OPTIONS)
 def test_a_hostile_answer_ends_in_a_score_or_a_scoring_error(name: str, options: dict[str, Any], answer: str) -> None:
     scorer = build(ScorerSpec(name=name, label=name, options=options))
@@ -81,13 +81,13 @@ def test_a_hostile_answer_ends_in_a_score_or_a_scoring_error(name: str, options:
     holds(scorer, case_for(name), HOSTILE[answer])
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", list(SCORERS))
 @given(text=st.text(st.characters(exclude_categories=())))
 def test_any_answer_ends_in_a_score_or_a_scoring_error(name: str, text: str) -> None:
     holds(build(ScorerSpec(name=name, label=name)), case_for(name), text)
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", list(SCORERS))
 @given(expected=st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists) | st.just({"a": 1}))
 def test_a_case_is_refused_or_scored(name: str, expected: Any) -> None:
     scorer = build(ScorerSpec(name=name, label=name))
@@ -99,7 +99,7 @@ def test_a_case_is_refused_or_scored(name: str, expected: Any) -> None:
         assert 0 < len(said) < 300
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize("name", list(SCORERS))
 def test_a_scorer_is_a_frozen_slotted_record_of_its_options(name: str) -> None:
     scorer = build(ScorerSpec(name=name, label=name))
     assert dataclasses.is_dataclass(scorer)

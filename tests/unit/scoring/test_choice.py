@@ -88,6 +88,11 @@ def test_articles_and_pronouns_can_be_answers(score: Callable[..., Score]) -> No
     assert score("choice", "The answer is I.", "I").value == 1.0
 
 
+def test_reads_the_end_of_a_long_answer(score: Callable[..., Score]) -> None:
+    assert score("choice", "The answer is D. " + "x " * 30_000, "D").value == 1.0
+    assert score("choice", "The answer is D. " + "x " * 33_000, "D").value == 0.0
+
+
 def test_letters_bound_what_counts(score: Callable[..., Score]) -> None:
     assert score("choice", "The answer is E", "E", letters="ABCD").value == 0.0
     assert score("choice", "The answer is Z", "Z", letters="XYZ").value == 1.0

@@ -63,6 +63,11 @@ def test_no_number_is_a_zero_that_says_so(score: Callable[..., Score], text: str
     assert result.explanation.startswith("no number in ")
 
 
+def test_reads_the_end_of_a_long_answer(score: Callable[..., Score]) -> None:
+    assert score("numeric", "17 " + "x " * 30_000, "17").value == 1.0
+    assert score("numeric", "17 " + "x " * 33_000, "17").value == 0.0
+
+
 @pytest.mark.parametrize("text", ["1" * 5000, "1e99999", "-1e-99999", "7/0", "1e401"])
 def test_a_number_out_of_range_is_a_zero_that_says_so(score: Callable[..., Score], text: str) -> None:
     result = score("numeric", text, "1")

@@ -43,6 +43,13 @@ def test_a_pattern_that_runs_away_is_a_scoring_error(score: Callable[..., Score]
             score(name, "a" * 100 + "!" + "a" * 100 + "!", "x", time_limit_s=0.05, **options)
 
 
+def test_a_text_too_long_for_patterns_is_a_scoring_error(score: Callable[..., Score]) -> None:
+    assert score("regex", "x" * 262_144, pattern="^x").value == 1.0
+    for name, options in (("exact_match", {"extract": "^x"}), ("regex", {"pattern": "^x"})):
+        with pytest.raises(ScoringError, match="262145 characters"):
+            score(name, "x" * 262_145, "x", **options)
+
+
 def test_users_patterns_go_off_the_loop(make: Callable[..., Scorer]) -> None:
     assert make("exact_match", extract="x").offload
     assert make("regex", pattern="x").offload
