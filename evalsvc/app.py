@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from evalsvc.core.states import JobState
 from evalsvc.core.view import ReportView
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.plan import planned_positions
-from evalsvc.errors import ConfigError, JobError
+from evalsvc.errors import ConfigError, EvalsvcError, JobError
 from evalsvc.providers.settings import EndpointSettings
 from evalsvc.scoring.base import Scorer
 from evalsvc.store.database import Database, open_database
@@ -33,7 +33,7 @@ from evalsvc.store.jobs import JobRow, JobStore
 from evalsvc.store.views import Views
 
 #: Shows progress until it is cancelled.
-Display = Callable[[Progress], Awaitable[None]]
+Display = Callable[[Progress], Coroutine[Any, Any, None]]
 
 #: What the record keeps as the URL of the built-in simulator, whose port differs from run to run.
 _SIMULATOR = "built-in simulator"
@@ -46,6 +46,7 @@ class PreparedJob:
     ``counts`` are the cases of each suite, before ``--limit``.
     """
 
+    path: Path
     config: config.Config
     file: jobfile.JobFile
     endpoints: Mapping[str, EndpointSettings]
@@ -63,7 +64,12 @@ class PreparedJob:
         from evalsvc.suites.base import read_suite
 
         spec = next(spec for spec in self.job.suites if spec.name == suite)
-        return read_suite(self.file.files[spec.dataset], spec, max_row_bytes=self.config.engine.max_row_mb * 2**20)
+        return read_suite(
+            self.file.files[spec.dataset],
+            spec,
+            name_for_errors=str(self.file.files[spec.dataset]),
+            max_row_bytes=self.config.engine.max_row_mb * 2**20,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +81,17 @@ class FinishedJob:
     before: bool
 
 
-def prepare(job_path: Path, *, config_path: Path | None = None, limit: int | None = None) -> PreparedJob:
+def prepare(
+    job_path: Path, *, config_path: Path | None = None, database: Path | None = None, limit: int | None = None
+) -> PreparedJob:
     """Read and check a job and everything it names; nothing is created and nobody is asked.
 
     Raises:
         JobError, ConfigError: the first thing found wrong, with file, line, key.
     """
     settings = config.load(config_path, os.environ)
+    if database is not None:
+        settings = replace(settings, store=settings.store.model_copy(update={"path": str(database)}))
     file = jobfile.read(job_path, limit=limit)
     endpoints = {}
     for arm, spec in file.job.arms.items():
@@ -91,9 +101,11 @@ def prepare(job_path: Path, *, config_path: Path | None = None, limit: int | Non
                 (arm.value, "endpoint"), f"no endpoint {spec.endpoint!r} in the configuration; known: {known}"
             )
         endpoints[spec.endpoint] = settings.endpoints[spec.endpoint]
-    keys = {name: config.api_key(name, endpoint) for name, endpoint in endpoints.items()}
+    keys = {name: config.api_key(name, endpoint, os.environ) for name, endpoint in endpoints.items()}
     scorers = {suite.name: _scorers(file, index) for index, suite in enumerate(file.job.suites)}
-    prepared = PreparedJob(config=settings, file=file, endpoints=endpoints, keys=keys, scorers=scorers, counts={})
+    prepared = PreparedJob(
+        path=job_path, config=settings, file=file, endpoints=endpoints, keys=keys, scorers=scorers, counts={}
+    )
     return replace(prepared, counts={suite.name: _check_cases(prepared, suite.name) for suite in file.job.suites})
 
 
@@ -106,7 +118,8 @@ def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
         try:
             scorers.append((spec.label, build(spec)))
         except JobError as error:
-            raise file.error((*key, error.key) if error.key in spec.options else key, error.message) from None
+            option = (error.key,) if error.key and error.key in spec.options else ()
+            raise file.error((*key, *option), error.message) from None
     return scorers
 
 
@@ -118,7 +131,7 @@ def _check_cases(prepared: PreparedJob, suite: str) -> int:
             lack = scorer.check(case)
             if lack is not None:
                 dataset = next(spec.dataset for spec in prepared.job.suites if spec.name == suite)
-                raise JobError(f"case {case.id!r}, scorer {label!r}: {lack}", file=dataset, key="expected")
+                raise JobError(f"case {case.id!r}, scorer {label!r}: {lack}", file=str(prepared.file.files[dataset]))
     return count
 
 
@@ -231,7 +244,9 @@ async def _endpoints(prepared: PreparedJob) -> AsyncIterator[dict[str, Endpoint]
     async with AsyncExitStack() as stack:
         endpoints = {}
         for name, settings in prepared.endpoints.items():
-            url = settings.base_url or await stack.enter_async_context(_simulator(prepared.file.path))
+            url = settings.base_url
+            if url is None:
+                url = await stack.enter_async_context(_simulator(prepared.path))
             transport = AiohttpTransport(
                 connections=settings.max_in_flight,
                 timeout_s=settings.timeout_s,
@@ -283,8 +298,7 @@ async def simulate(
         web = build_app(replay=Replay.load(replay_path))
     else:
         profile = profiles.load(profile_path) if profile_path else profiles.Profile.default()
-        answers = [profile_path.parent / name for name in profile.answers] if profile_path else []
-        web = build_app(profile=profile, book=AnswerBook.from_cases(_known_cases(job_path, answers)))
+        web = build_app(profile=profile, book=AnswerBook.from_cases(_known_cases(job_path, profile.answers)))
     await serve(web, host, port, ready=lambda chosen: ready(f"http://{host}:{chosen}/v1"))
 
 
@@ -293,13 +307,13 @@ def _known_cases(job_path: Path | None, datasets: Sequence[Path]) -> Iterator[Ca
     from evalsvc.suites.base import read_suite
 
     if job_path is not None:
-        prepared_file = jobfile.read(job_path)
-        for spec in prepared_file.job.suites:
-            yield from read_suite(prepared_file.files[spec.dataset], spec)
+        file = jobfile.read(job_path)
+        for spec in file.job.suites:
+            yield from read_suite(file.files[spec.dataset], spec, name_for_errors=spec.dataset)
     for path in datasets:
         scorer = ScorerSpec(name="exact_match", label="exact_match")
         spec = SuiteSpec(name=path.stem, role=Role.TARGET, dataset=str(path), format="auto", scorers=(scorer,))
-        yield from read_suite(path, spec)
+        yield from read_suite(path, spec, name_for_errors=str(path))
 
 
 def write_results(view: ReportView, folder: Path) -> None:
@@ -341,12 +355,23 @@ async def until_signal(work: Callable[[], Awaitable[None]]) -> int | None:
                 caught.append(number)
                 scope.cancel()
 
-    async with anyio.create_task_group() as watchers:
-        with anyio.CancelScope() as scope:
-            watchers.start_soon(watch, scope)
-            await work()
-        watchers.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as watchers:
+            with anyio.CancelScope() as scope:
+                watchers.start_soon(watch, scope)
+                await work()
+            watchers.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _sole(group) from group
     return caught[0] if caught else None
+
+
+def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of ours inside nested groups, or the group itself when there is none."""
+    error: BaseException = group.subgroup(EvalsvcError) or group
+    while isinstance(error, BaseExceptionGroup) and error is not group:
+        error = error.exceptions[0]
+    return error
 
 
 def new_id() -> str:

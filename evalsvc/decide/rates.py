@@ -41,7 +41,7 @@ def schema_compliance(evidence: Evidence, settings: Settings) -> GateResult:
     One answer outside is `FAIL`, also where another trial of its case is missing. The point rule does not reach here.
     """
     claim = f"no failure, candidate > {number(settings.threshold)}"
-    tables = [table for table in evidence.tables if table.scorer == "json_schema"]
+    tables = [t for t in evidence.tables if t.scorer == "json_schema" and t.role is not Role.TRAIN]
     if not tables:
         why, needs = "No suite is scored by json_schema", "a suite with the scorer json_schema would measure it"
         return unmeasured(settings, claim=claim, method=METHOD, why=why, needs=needs)

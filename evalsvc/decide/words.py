@@ -31,8 +31,10 @@ def number(threshold: float) -> str:
 
 
 def span(interval: Interval, say: Callable[[float], str]) -> str:
-    """An interval in words: ``8.5 to 15.5``; a bound that does not exist is ``?``."""
-    low, high = (say(bound) if bound is not None else "?" for bound in (interval.low, interval.high))
+    """An interval in words: ``8.5 to 15.5``, ``at least 8.5`` where only one bound exists."""
+    low, high = (None if bound is None else say(bound) for bound in (interval.low, interval.high))
+    if low is None or high is None:
+        return f"at least {low}" if low else f"at most {high}" if high else "too few cases for an interval"
     return f"{low} to {high}"
 
 

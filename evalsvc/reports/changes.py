@@ -76,8 +76,8 @@ def _scores(suite: Mapping[str, Any]) -> tuple[ScoreRow, ...]:
     for label, pair in means.items() if isinstance(means, Mapping) else ():
         primary = label == suite.get("primary")
         found.append(_score(str(label), primary=primary, pair=pair))
-        passes = fmt.dig(rates, label)
-        if isinstance(passes, Mapping) and dict(passes) != pair:
+        passes = {arm: fmt.dig(rates, label, arm, "rate") for arm in ("candidate", "baseline")}
+        if None not in passes.values() and passes != pair:
             found.append(_score(f"{label}, passes", primary=primary, pair=passes))
     return tuple(found)
 

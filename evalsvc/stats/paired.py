@@ -7,7 +7,7 @@ normal formula as in Miller (2024), arXiv 2411.00640.
 
 from __future__ import annotations
 
-from math import ceil, copysign, inf, sqrt
+from math import ceil, copysign, hypot, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,9 @@ _ROUNDING = 1e-12
 
 
 def tango(wins: int, losses: int, n: int, *, level: float = 0.95) -> Interval:
-    """Score interval of the difference of two paired proportions, in [-1, 1] (Tango 1998, eq. 8).
+    """Score interval of the difference of two paired proportions, in [-1, 1] (Tango 1998).
 
-    By exact enumeration at level 0.95 (n = 50 to 200), a true difference of exactly the threshold falsely passes it in
+    By enumeration at level 0.95 (n = 50 to 200), a true difference of exactly the threshold falsely passes it in
     at most 2.7% of runs for thresholds ≤ 0; for 0.05 and 0.10 in up to 4%, worst where hardly any pair is a loss.
 
     Args:
@@ -47,7 +47,7 @@ def tango(wins: int, losses: int, n: int, *, level: float = 0.95) -> Interval:
 
 
 def tango_p_values(wins: int, losses: int, n: int, threshold: float) -> tuple[float, float]:
-    """Score test of the difference of two paired proportions; at threshold 0 it is McNemar's z (Tango 1998, eq. 4).
+    """Score test of the difference of two paired proportions; at threshold 0 it is McNemar's z (Tango 1998).
 
     Returns:
         ``(p_pass, p_fail)`` for H0 "difference ≤ threshold" and H0 "difference ≥ threshold". They invert ``tango``.
@@ -156,15 +156,13 @@ def _tango_low(wins: int, losses: int, n: int, z: float) -> float:
 
 
 def _tango_z(wins: int, losses: int, n: int, delta: float) -> float:
-    """Tango's Z at a difference in [-1, 1], with the loss probability's restricted MLE (Tango 1998, eqs. 4 to 6)."""
-    if delta < 0:  # the mirror image: exact symmetry, and no cancellation near -1
+    """Tango's Z at a difference in [-1, 1], with the loss probability's restricted MLE."""
+    if delta < 0:  # the mirror image: exact symmetry, and no square root of a negative number
         return -_tango_z(losses, wins, n, -delta)
     deviation = wins - losses - n * delta
     b = (2 * n - wins + losses) * delta - wins - losses
-    root = sqrt(b * b + 8 * n * losses * delta * (1 - delta))
-    # two forms of the same root: each subtracts nothing alike on its side of b = 0
-    loss = (root - b) / (4 * n) if b <= 0 else 2 * losses * delta * (1 - delta) / (root + b)
-    variance = n * (2 * loss + delta * (1 - delta))
+    root = hypot(b, sqrt(8 * n * losses * delta * (1 - delta)))
+    variance = n * ((root - b) / (2 * n) + delta * (1 - delta))
     if variance > 0:
         return deviation / sqrt(variance)
     return copysign(inf, deviation) if deviation else 0.0

@@ -1,7 +1,7 @@
 """Quantiles of latencies: distribution-free, and at home with +∞ (a timeout has a rank, though no value).
 
 Bounds are order statistics: the number of values at or below the q-quantile is binomial whatever the distribution
-(Conover 1999, Practical Nonparametric Statistics, section 3.2). A bound whose rank does not exist is None.
+(Conover 1999, Practical Nonparametric Statistics). A bound whose rank does not exist is None.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def clopper_pearson(passes: int, n: int, *, level: float = 0.95) -> Interval:
 
 
 def wilson(passes: int, n: int, *, level: float = 0.95) -> Interval:
-    """Score interval of a rate, for display: narrower than the exact one, right on average (Wilson 1927, eq. 4).
+    """Score interval of a rate, for display: narrower than the exact one, right on average (Wilson 1927).
 
     Raises:
         ValueError: ``passes`` is not in [0, n].

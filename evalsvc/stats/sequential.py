@@ -6,7 +6,7 @@ A mixture of twelve bettors, each staking a fixed share c of what a value in [0,
 
 is a non-negative supermartingale under H0, so P(E_n ≥ 1/α at any n) ≤ α (Ville). A paired difference d in [-1, 1]
 enters as x = (1 + d)/2. E depends on the values only through their counts, not on their order. Source: Waudby-Smith
-and Ramdas (2024), JRSS B 86, 1 (arXiv 2010.09686), the diversified bets of their section 4.
+and Ramdas (2024), JRSS B 86, 1 (arXiv 2010.09686), their diversified bets.
 """
 
 from __future__ import annotations

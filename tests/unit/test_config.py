@@ -4,11 +4,13 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from pydantic import BaseModel
 
 from evalsvc import config
 from evalsvc.engine.settings import EngineSettings
@@ -48,8 +50,11 @@ def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.file is None
     assert found.store.path == "evalsvc.db"
     assert found.engine.model_dump() == {
-        "max_row_mb": 16, "max_response_mb": 8, "max_attempts": 5, "retry_deadline_s": 600,
-    }  # fmt: skip
+        "max_row_mb": 16,
+        "max_response_mb": 8,
+        "max_attempts": 5,
+        "retry_deadline_s": 600,
+    }
     assert found.endpoints == {"openai": OPENAI, "sim": EndpointSettings()}
     sim = found.endpoints["sim"]
     assert (sim.base_url, sim.rpm, sim.tpm, sim.max_in_flight, sim.timeout_s) == (None, None, None, 64, 120)
@@ -65,8 +70,10 @@ def test_the_flag_comes_before_the_variable_before_the_folder(
     environ = {"EVALSVC_CONFIG": "other.toml"}
     flag = write('[store]\npath = "flag"')
     assert [config.load(*given).store.path for given in ((flag, environ), (None, environ), (None, {}))] == [
-        "flag", "variable", "folder",
-    ]  # fmt: skip
+        "flag",
+        "variable",
+        "folder",
+    ]
     assert config.load(None, {}).file == Path("config.toml")
 
 
@@ -89,9 +96,16 @@ def test_a_full_file(write: Write) -> None:
     assert found.engine == EngineSettings(max_attempts=2, retry_deadline_s=5)
     assert set(found.endpoints) == {"openai", "sim", "vllm"}
     assert found.endpoints["vllm"].model_dump() == {
-        "base_url": "https://h:8000/v1", "api_key_env": None, "api_key_file": "k", "rpm": 5, "tpm": 6,
-        "max_in_flight": 7, "timeout_s": 8.0, "price_in": 0.0, "price_out": 1.5,
-    }  # fmt: skip
+        "base_url": "https://h:8000/v1",
+        "api_key_env": None,
+        "api_key_file": "k",
+        "rpm": 5,
+        "tpm": 6,
+        "max_in_flight": 7,
+        "timeout_s": 8.0,
+        "price_in": 0.0,
+        "price_out": 1.5,
+    }
 
 
 def test_a_table_of_a_built_in_name_replaces_it_as_a_whole(write: Write) -> None:
@@ -105,8 +119,10 @@ def test_a_table_of_a_built_in_name_replaces_it_as_a_whole(write: Write) -> None
     [
         ("[store", "1: not valid TOML: Expected ']' at the end of a table declaration"),
         ("[server]\nport = 1", '1: server: unknown key "server"; known: store, engine, endpoints'),
-        ("[engine]\nmax_attempt = 1", '2: engine.max_attempt: unknown key "max_attempt"; did you mean "max_attempts"? '
-         + ENGINE_KEYS),
+        (
+            "[engine]\nmax_attempt = 1",
+            '2: engine.max_attempt: unknown key "max_attempt"; did you mean "max_attempts"? ' + ENGINE_KEYS,
+        ),
         ("[engine]\nmax_attempts = '5'", '2: engine.max_attempts: must be an integer, got a string "5"'),
         ("[engine]\nmax_attempts = 0", "2: engine.max_attempts: must be at least 1, got an integer 0"),
         ("[engine]\nretry_deadline_s = inf", "2: engine.retry_deadline_s: must be a finite number, got a number inf"),
@@ -115,14 +131,21 @@ def test_a_table_of_a_built_in_name_replaces_it_as_a_whole(write: Write) -> None
         (VLLM + "rpm = true", "3: endpoints.my-vllm.rpm: must be an integer, got true"),
         (VLLM + "timeout_s = 0", "3: endpoints.my-vllm.timeout_s: must be greater than 0, got an integer 0"),
         (VLLM + "price_in = -1", "3: endpoints.my-vllm.price_in: must be at least 0, got an integer -1"),
-        (VLLM + "api_key_env = 'K'\napi_key_file = 'k'", "1: endpoints.my-vllm: api_key_env and api_key_file exclude "
-         "each other; keep one"),
+        (
+            VLLM + "api_key_env = 'K'\napi_key_file = 'k'",
+            ("1: endpoints.my-vllm: api_key_env and api_key_file exclude each other; keep one"),
+        ),
         ("[endpoints.x]\nrpm = 1", "1: endpoints.x.base_url: missing; the root of an OpenAI-compatible API"),
-        (VLLM + "[endpoints.MY_VLLM]\nbase_url = 'http://x'", '3: endpoints.MY_VLLM: differs from the endpoint '
-         '"my-vllm" only in case or in - and _, which variables cannot tell apart'),
+        (
+            VLLM + "[endpoints.MY_VLLM]\nbase_url = 'http://x'",
+            (
+                "3: endpoints.MY_VLLM: differs from the endpoint "
+                '"my-vllm" only in case or in - and _, which variables cannot tell apart'
+            ),
+        ),
         ("[endpoints]\nx = 1", "2: endpoints.x: must be a table, got an integer 1"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_names_file_line_and_key(write: Write, text: str, message: str) -> None:
     assert error_of(write(text)) == f"c.toml:{message}"
 
@@ -276,12 +299,12 @@ def test_the_example_is_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_example_lists_every_setting_with_its_default_and_a_comment() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     uncommented = tomllib.loads(re.sub(r"(?m)^#(?=\w+ = )", "", text))
-    models = {"store": StoreSettings, "engine": EngineSettings, "openai": EndpointSettings}
+    models: dict[str, type[BaseModel]] = {"store": StoreSettings, "engine": EngineSettings, "openai": EndpointSettings}
     for name, model in models.items():
         section = uncommented[name] if name in uncommented else uncommented["endpoints"][name]
         assert set(section) == set(model.model_fields)
     lines = text.splitlines()
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in pairwise(lines):
         assert not re.match(r"#?\w+ = ", line) or above.startswith("# "), f"no comment above {line}"
     for line in lines:
         if key := re.match(r"#(\w+) = ", line):

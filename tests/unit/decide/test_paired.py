@@ -35,6 +35,13 @@ def test_the_example_of_the_design(make: Any) -> None:
     )
 
 
+def test_a_missing_baseline_answer_is_bounded_the_other_way_round(make: Any) -> None:
+    candidate, baseline = make.binary(71, 12, 380, 35)
+    evidence = make.evidence(make.table([*candidate, 1.0, 0.0], [*baseline, make.nan, make.nan]))
+    bounds = make.judge("target_improvement", evidence).interval_missing
+    assert (bounds.low, bounds.high) == (tango(71, 13, 500).low, tango(72, 12, 500).high)
+
+
 def test_a_known_fine_tune_is_better_but_not_yet_by_five_points_more(make: Any) -> None:
     path = SHARED / "data/KNOWN.json"
     if not path.exists():
@@ -143,6 +150,24 @@ def test_a_category_that_may_fail_keeps_the_gate_from_passing(make: Any) -> None
     assert softened.interval_missing.low > -0.05
     assert softened.verdict is Verdict.INCONCLUSIVE
     assert softened.categories[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_category_nobody_answered_does_not_make_holm_milder(make: Any) -> None:
+    """The drop fails among two categories (p 0.011 < 0.025 / 2); a third without an answer must not save it."""
+    good, bad = make.binary(20, 20, 1900, 60), make.binary(0, 7, 19, 4)
+    assert 0.025 / 3 < tango_p_values(0, 7, 30, -0.05)[1] < 0.025 / 2
+    names = ["good"] * 2000 + ["bad"] * 30 + ["silent"]
+    table = make.table([*good[0], *bad[0], make.nan], [*good[1], *bad[1], 0.0], role=Role.GENERAL, categories=names)
+    result = make.judge("general_regression", make.evidence(table))
+    assert result.interval_missing.low > -0.05
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert {each.category: each.verdict for each in result.categories}["silent"] is Verdict.NOT_MEASURED
+
+
+def test_an_open_gate_always_needs_more_than_it_has(make: Any) -> None:
+    """On five cases the normal formula asks for three."""
+    result = make.judge("target_improvement", make.evidence(make.table(*make.binary(4, 0, 1, 0))))
+    assert (result.verdict, result.n_needed) == (Verdict.INCONCLUSIVE, 6)
 
 
 def test_a_drop_within_the_margin_passes_with_a_warning(make: Any) -> None:

@@ -58,7 +58,7 @@ def _suite(name: str, role: str, categories: list[dict[str, Any]]) -> dict[str, 
             "tool_call": {"candidate": 0.9056, "baseline": 0.7871},
             "perplexity": {"candidate": 8.2, "baseline": 9},
         },
-        "pass_rates": {"tool_call": {"candidate": 0.9, "baseline": 0.78}},
+        "pass_rates": {"tool_call": {"candidate": {"rate": 0.9, "n": 498}, "baseline": {"rate": 0.78, "n": 498}}},
         "wins": {"candidate": 71, "baseline": 12, "ties": 415},
         "categories": categories,
     }

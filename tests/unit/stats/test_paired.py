@@ -109,6 +109,13 @@ def test_tango_p_values_are_finite_at_the_edges(pair: Pairs, threshold: float, e
     assert tango_p_values(*pair, threshold) == expected
 
 
+@pytest.mark.parametrize("threshold", [1e-12, 1e-17, 1e-170, 5e-324])
+def test_ties_against_a_threshold_next_to_zero_are_no_proof(threshold: float) -> None:
+    for n in (1, 50, 10**6):
+        assert tango_p_values(0, 0, n, threshold) == pytest.approx((0.5, 0.5), abs=1e-3)
+        assert tango_p_values(0, 0, n, -threshold) == pytest.approx((0.5, 0.5), abs=1e-3)
+
+
 @given(pairs)
 def test_tango_is_symmetric_and_contains_the_estimate(counts: Pairs) -> None:
     wins, losses, n = counts
@@ -126,6 +133,12 @@ def test_tango_p_values_say_what_the_interval_says(counts: Pairs, threshold: flo
     p_pass, p_fail = tango_p_values(*counts, threshold)
     assert (p_pass < 0.025) == (low > threshold)
     assert (p_fail < 0.025) == (high < threshold)
+
+
+@given(pairs, st.floats(-1, 1))
+def test_tango_p_values_are_exactly_symmetric(counts: Pairs, threshold: float) -> None:
+    wins, losses, n = counts
+    assert tango_p_values(losses, wins, n, -threshold) == tango_p_values(wins, losses, n, threshold)[::-1]
 
 
 @given(pairs)
