@@ -32,6 +32,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EvalsvcError(Exception):
     """Root of the tree."""
@@ -94,6 +96,8 @@ class ProviderError(EvalsvcError):
     Args:
         message: what happened, without secrets.
         status: HTTP status, if one was received.
+
+    ``quota`` is what the answer's headers said of the endpoint's limits, filled in by the provider.
     """
 
     kind = "protocol"
@@ -101,6 +105,7 @@ class ProviderError(EvalsvcError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.quota: Any = None  # a core Quota; this module knows no other
 
 
 class TransientError(ProviderError):

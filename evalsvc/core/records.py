@@ -71,6 +71,8 @@ class ArmSpec:
     model: str
     system: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    api: str = "chat"
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,26 +155,45 @@ class Request:
     model: str
     messages: list[dict[str, Any]]
     params: Mapping[str, Any]
+    api: str = "chat"
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What an answer's headers say of the endpoint's limits: per window, left in it, seconds until it is full again."""
+
+    requests: float | None = None
+    requests_left: float | None = None
+    requests_reset_s: float | None = None
+    tokens: float | None = None
+    tokens_left: float | None = None
+    tokens_reset_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What came back from a model.
 
-    ``latency_s`` runs from hand-over to the transport to the last byte received, ``first_byte_s`` to the first.
-    ``repaired`` says what had to be mended before the text could be stored (lone surrogates), or is None.
+    ``latency_s`` runs from hand-over to the transport to the last byte received, ``first_byte_s`` to the first;
+    ``first_token_s`` to the first piece of a streamed answer, None where it was not streamed. ``logprobs`` is as the
+    server gave it. ``repaired`` says what had to be mended before the text could be stored (lone surrogates), or is None.
     """
 
     text: str
     finish_reason: str | None = None
     refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+    reasoning: str | None = None
+    logprobs: Any = None
     model: str | None = None
     fingerprint: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     latency_s: float = 0.0
     first_byte_s: float | None = None
+    first_token_s: float | None = None
+    quota: Quota | None = None
     simulated: bool = False
     repaired: str | None = None
 
@@ -200,12 +221,14 @@ class Score:
 class Attempt:
     """One HTTP try of a request.
 
-    ``wait_s`` is the time before it (slot, quota, retry), counted apart from ``seconds``, its own duration;
-    ``kind`` is None for an answer, else the error's kind.
+    The waits before it (for a retry's turn, a slot, the endpoint's quota) are counted apart from ``seconds``, its own
+    duration; ``kind`` is None for an answer, else the error's kind.
     """
 
-    wait_s: float
     seconds: float
+    retry_wait_s: float = 0.0
+    slot_wait_s: float = 0.0
+    quota_wait_s: float = 0.0
     kind: str | None = None
     status: int | None = None
     tainted: bool = False

@@ -118,7 +118,7 @@ class Executor:
     def _note(self, course: _Course, started: float, error: ProviderError | None, seconds: float | None = None) -> None:
         ended = perf_counter()
         attempt = Attempt(
-            wait_s=started - course.ready,
+            retry_wait_s=started - course.ready,
             seconds=ended - started if seconds is None else seconds,
             kind=error.kind if error else None,
             status=error.status if error else 200,

@@ -102,6 +102,8 @@ class Plan:
             model=spec.model,
             messages=_messages(case, spec.system),
             params=spec.params,
+            api=spec.api,
+            stream=spec.stream,
         )
 
 

@@ -68,6 +68,8 @@ def _row(job_id: str, outcome: Outcome) -> tuple[Any, ...]:
         completion.repaired,
         next(iter(outcome.scores.values())).value if outcome.scores else None,
         orjson.dumps(outcome.scores).decode(),
-        orjson.dumps([(a.wait_s, a.seconds, a.kind, a.status, a.tainted) for a in attempts]).decode(),
+        orjson.dumps(
+            [(a.retry_wait_s, a.slot_wait_s, a.quota_wait_s, a.seconds, a.kind, a.status, a.tainted) for a in attempts]
+        ).decode(),
         outcome.finished_at,
     )

@@ -28,7 +28,7 @@ SELECT arm, status, kind, COUNT(*), SUM(json_array_length(attempts)), SUM(status
 FROM outcomes WHERE job_id = ? GROUP BY arm, status, kind ORDER BY arm, status, kind"""
 
 _RETRIES = """
-SELECT o.arm, a.value ->> 2, COUNT(*) FROM outcomes o, json_each(o.attempts) a
+SELECT o.arm, a.value ->> 4, COUNT(*) FROM outcomes o, json_each(o.attempts) a
 WHERE o.job_id = ? AND json_array_length(o.attempts) > 1 AND a.key < json_array_length(o.attempts) - 1
 GROUP BY 1, 2 ORDER BY 1, 2"""
 

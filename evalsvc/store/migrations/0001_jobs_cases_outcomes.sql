@@ -54,7 +54,7 @@ CREATE TABLE outcomes (
     repaired      TEXT,
     score         REAL CHECK (score BETWEEN 0 AND 1),   -- the primary score; NULL is missing
     scores        TEXT NOT NULL,             -- {label: {"value", "explanation"}}, the primary first
-    attempts      TEXT NOT NULL,             -- [[wait_s, seconds, kind, status, tainted], ...]
+    attempts      TEXT NOT NULL,             -- [[retry_wait_s, slot_wait_s, quota_wait_s, seconds, kind, status, tainted], ...]
     finished_at   REAL NOT NULL,
     UNIQUE (job_id, position, arm, trial, step),
     CHECK ((status = 'ok') = (kind IS NULL)),

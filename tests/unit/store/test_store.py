@@ -69,7 +69,7 @@ def outcome(position: int, arm: Arm, value: float | None = 1.0, *, trial: int = 
         detail=None,
         completion=Completion(text="a\x00b", model="m-1", input_tokens=10, output_tokens=2, latency_s=0.5),
         scores={"exact_match": Score(value=value, explanation="why"), "shape": Score(value=1.0)},
-        attempts=(Attempt(wait_s=0.0, seconds=0.1, kind="server", status=500), Attempt(wait_s=1.0, seconds=0.5)),
+        attempts=(Attempt(seconds=0.1, kind="server", status=500), Attempt(retry_wait_s=1.0, seconds=0.5)),
         finished_at=1.0,
     )
 
@@ -82,7 +82,7 @@ def failed(position: int, arm: Arm, kind: str, status: Status = Status.INFRA_ERR
         kind=kind,
         completion=None,
         scores=score,
-        attempts=(Attempt(wait_s=0.0, seconds=9.0, kind=kind, tainted=True),),
+        attempts=(Attempt(seconds=9.0, kind=kind, tainted=True),),
     )
 
 
