@@ -161,7 +161,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """What an answer's headers say of the endpoint's limits: per window, left in it, seconds until it is full again."""
+    """What an answer's headers say of the endpoint's limits: per minute, left, seconds until all is there again."""
 
     requests: float | None = None
     requests_left: float | None = None
