@@ -177,7 +177,7 @@ class Completion:
 
     ``latency_s`` runs from hand-over to the transport to the last byte received, ``first_byte_s`` to the first;
     ``first_token_s`` to the first piece of a streamed answer, None where it was not streamed. ``logprobs`` is as the
-    server gave it. ``repaired`` says what had to be mended before the text could be stored (lone surrogates), or is None.
+    server gave it. ``repaired`` says what had to be mended before the text could be stored (lone surrogates).
     """
 
     text: str
