@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test lint format bench lock clean
 
 demo: $(VENV)/run.stamp            ## the main job on the built-in simulator: no key, no network; ends in a decision
 	$(BIN)/evalsvc run examples/demo/job.toml --db evalsvc-out/demo.db --out evalsvc-out/demo --again
@@ -27,6 +27,9 @@ format: $(VENV)/dev.stamp
 .PHONY: packages
 packages:
 	@sh tests/packages.sh
+
+bench: $(VENV)/run.stamp           ## what a request costs, beside the least it can cost (needs nginx)
+	$(BIN)/python benchmarks/throughput.py 30000 64
 
 lock:                              ## pin the dependencies anew, with hashes (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -38,6 +38,9 @@ Display = Callable[[Progress], Coroutine[Any, Any, None]]
 #: What the record keeps as the URL of the built-in simulator, whose port differs from run to run.
 _SIMULATOR = "built-in simulator"
 
+#: The simulator reads what `run` has let pass.
+_ANY_ROW = 2**30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedJob:
@@ -131,7 +134,8 @@ def _check_cases(prepared: PreparedJob, suite: str) -> int:
             lack = scorer.check(case)
             if lack is not None:
                 dataset = next(spec.dataset for spec in prepared.job.suites if spec.name == suite)
-                raise JobError(f"case {case.id!r}, scorer {label!r}: {lack}", file=str(prepared.file.files[dataset]))
+                file = str(prepared.file.files[dataset])
+                raise JobError(f"{lack} (scorer {label!r})", file=file, line=case.line, key="expected")
     return count
 
 
@@ -165,12 +169,12 @@ async def _create(prepared: PreparedJob, jobs: JobStore) -> str:
     return job_id
 
 
-def _planned(prepared: PreparedJob) -> Iterator[Case]:
+def _planned(prepared: PreparedJob) -> Iterator[tuple[int, Case]]:
     positions = planned_positions(prepared.counts, seed=prepared.job.seed, limit=prepared.job.limit)
     for suite, places in positions.items():
         for case, position in zip(prepared.cases(suite), places, strict=True):
             if position >= 0:
-                yield replace(case, position=position)
+                yield position, case
 
 
 async def _ask(
@@ -299,7 +303,10 @@ async def simulate(
     else:
         profile = profiles.load(profile_path) if profile_path else profiles.Profile.default()
         web = build_app(profile=profile, book=AnswerBook.from_cases(_known_cases(job_path, profile.answers)))
-    await serve(web, host, port, ready=lambda chosen: ready(f"http://{host}:{chosen}/v1"))
+    try:
+        await serve(web, host, port, ready=lambda chosen: ready(f"http://{host}:{chosen}/v1"))
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 
 def _known_cases(job_path: Path | None, datasets: Sequence[Path]) -> Iterator[Case]:
@@ -309,11 +316,11 @@ def _known_cases(job_path: Path | None, datasets: Sequence[Path]) -> Iterator[Ca
     if job_path is not None:
         file = jobfile.read(job_path)
         for spec in file.job.suites:
-            yield from read_suite(file.files[spec.dataset], spec, name_for_errors=spec.dataset)
+            yield from read_suite(file.files[spec.dataset], spec, name_for_errors=spec.dataset, max_row_bytes=_ANY_ROW)
     for path in datasets:
         scorer = ScorerSpec(name="exact_match", label="exact_match")
         spec = SuiteSpec(name=path.stem, role=Role.TARGET, dataset=str(path), format="auto", scorers=(scorer,))
-        yield from read_suite(path, spec, name_for_errors=str(path))
+        yield from read_suite(path, spec, name_for_errors=str(path), max_row_bytes=_ANY_ROW)
 
 
 def write_results(view: ReportView, folder: Path) -> None:

@@ -10,7 +10,8 @@
     │   ├── JobNotFound
     │   ├── IllegalTransition       a job cannot go from this state to that one
     │   ├── StoreBusy               another process holds the database
-    │   └── SchemaMismatch          a newer evalsvc wrote it, or it is none of ours
+    │   └── StoreUnusable           it cannot be opened
+    │       └── SchemaMismatch      a newer evalsvc wrote it, or it is none of ours
     ├── ProviderError               one model call did not give a completion
     │   ├── TransientError          asking again may help
     │   │   ├── RateLimited         429, with the server's own waiting time if it gave one
@@ -86,7 +87,11 @@ class StoreBusy(StoreError):
     """Another process holds the database."""
 
 
-class SchemaMismatch(StoreError):
+class StoreUnusable(StoreError):
+    """The database cannot be opened."""
+
+
+class SchemaMismatch(StoreUnusable):
     """The database was written by a newer evalsvc, or is not one of ours."""
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from evalsvc import __version__
-from evalsvc.errors import EvalsvcError, InputError, SchemaMismatch, StoreBusy
+from evalsvc.errors import EvalsvcError, InputError, StoreBusy, StoreUnusable
 
 #: Exit codes of product.md.
 FAILED, USAGE, BUSY, UNUSABLE, INTERRUPTED = 1, 2, 75, 78, 130
@@ -17,7 +17,7 @@ FAILED, USAGE, BUSY, UNUSABLE, INTERRUPTED = 1, 2, 75, 78, 130
 _COMMANDS = {
     "run": ("evalsvc.cli.run", "The whole job in this process: asks, scores, compares, decides."),
     "sim": ("evalsvc.cli.sim", "An OpenAI-compatible server for rehearsal."),
-    "schema": ("evalsvc.cli.schema", "The JSON Schema of a job file, the configuration or a decision record."),
+    "schema": ("evalsvc.cli.schema", "The JSON Schema of a job file or the configuration."),
 }
 
 
@@ -71,7 +71,7 @@ def main() -> NoReturn:
 
 def exit_code_of(error: EvalsvcError) -> int:
     """The exit code an error means."""
-    for sort, code in ((InputError, USAGE), (StoreBusy, BUSY), (SchemaMismatch, UNUSABLE)):
+    for sort, code in ((InputError, USAGE), (StoreBusy, BUSY), (StoreUnusable, UNUSABLE)):
         if isinstance(error, sort):
             return code
     return FAILED

@@ -42,11 +42,11 @@ async def _lines(progress: Progress) -> None:
 
 
 def facts(progress: Progress) -> str:
-    """Rate, pass rates, errors and time left, in one line."""
+    """Rate, mean scores, errors and time left, in one line."""
     now = monotonic()
     parts = [f"{progress.rate(now):,.0f}/s"]
     for arm, count in sorted(progress.scored.items()):
-        parts.append(f"{arm} {progress.passes[arm] / count:.1%}")
+        parts.append(f"{arm} {progress.score_sums[arm] / count:.1%}")
     errors = sum(count for status, count in progress.statuses.items() if status != "ok")
     parts.append(f"errors {errors:,}")
     if progress.retries:

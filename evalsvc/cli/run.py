@@ -56,6 +56,8 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     from evalsvc.app import prepare
 
     prepared = prepare(job, config_path=config_path, database=db, limit=limit)
+    if out is not None:
+        _check_writable(out)
     finished = _run(prepared, again=again, patience=patience)
     if finished is None:
         click.echo("evalsvc: interrupted; run the same command again to go on", err=True)
@@ -79,6 +81,16 @@ def _run(prepared: PreparedJob, *, again: bool, patience: float) -> FinishedJob 
 
     anyio.run(until_signal, work, backend_options={"use_uvloop": True})
     return finished[0] if finished else None
+
+
+def _check_writable(folder: Path) -> None:
+    """Found out before anything is asked, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".evalsvc").touch()
+        (folder / ".evalsvc").unlink()
+    except OSError as error:
+        raise click.ClickException(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def _write(finished: FinishedJob, folder: Path) -> None:

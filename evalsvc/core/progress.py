@@ -21,8 +21,8 @@ class Progress:
     resumed: int = 0
     retries: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
-    passes: Counter[Arm] = field(default_factory=Counter)
     scored: Counter[Arm] = field(default_factory=Counter)
+    score_sums: dict[Arm, float] = field(default_factory=lambda: dict.fromkeys(Arm, 0.0))
     paused: str | None = None
     started: float = 0.0
 
@@ -34,7 +34,7 @@ class Progress:
             score = next(iter(outcome.scores.values()), None)
             if score is not None and score.value is not None:
                 self.scored[outcome.arm] += 1
-                self.passes[outcome.arm] += score.value >= 1
+                self.score_sums[outcome.arm] += score.value
 
     def rate(self, now: float) -> float:
         """Outcomes a second of this process; ``now`` and ``started`` are read from one clock."""

@@ -129,7 +129,8 @@ class Job:
 class Case:
     """One item of a suite.
 
-    ``input`` is a text or chat messages; ``position`` is its place in the job's one seeded order (0-based).
+    ``input`` is a text or chat messages; ``position`` is its place in the job's one seeded order (0-based), ``line``
+    its place in the data set (1-based, 0 when it did not come from one).
     """
 
     suite: str
@@ -141,6 +142,7 @@ class Case:
     schema: Any = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     position: int = 0
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

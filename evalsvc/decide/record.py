@@ -19,8 +19,9 @@ from evalsvc.stats.quantiles import percentile
 
 SCHEMA = "evalsvc.decision/1"
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
-#: Share of an arm's requests that may be cut off or refused before the record says so first of all.
+#: Share of an arm's requests that may be cut off, refused or missing before the record says so first of all.
 WORTH_A_WARNING = 0.02
+_MODEL_ERRORS = ("truncated", "refused", "empty", "context_overflow")
 
 
 def build(  # noqa: PLR0913 - the record is where everything meets
@@ -61,6 +62,7 @@ def build(  # noqa: PLR0913 - the record is where everything meets
             "spec_sha256": job.spec_sha256,
             "seed": job.seed,
             "trials": job.trials,
+            "limit": job.limit,
             "started_at": started_at,
             "finished_at": finished_at,
             "simulated": evidence.simulated,
@@ -73,11 +75,21 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         "suites": suite_rows(job.suites, evidence, results),
         "evidence": {"outcomes": evidence.outcomes, "merkle_root": None},
         "environment": environment,
-        "warnings": [*warnings_of(evidence), *(each for result in results for each in result.warnings), *warnings],
+        "warnings": [
+            *_sampled(job),
+            *warnings_of(evidence),
+            *(each for result in results for each in result.warnings),
+            *warnings,
+        ],
         "signature": None,
     }
     plain: dict[str, Any] = _json_ready(record)
     return plain
+
+
+def _sampled(job: Job) -> list[str]:
+    said = f"only the first {job.limit} cases of each suite's planned order were asked (--limit)"
+    return [] if job.limit is None else [said]
 
 
 def warnings_of(evidence: Evidence) -> list[str]:
@@ -93,6 +105,10 @@ def _warnings(totals: ArmTotals, latency: LatencySamples) -> Iterator[str]:
         cases = totals.kinds.get(kind, 0)
         if cases > WORTH_A_WARNING * totals.requests:
             yield f"{cases} of {totals.requests} answers ({percent(cases / totals.requests)}) {said}"
+    if totals.infra_error > WORTH_A_WARNING * totals.requests:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in totals.kinds.items() if kind not in _MODEL_ERRORS)
+        share = percent(totals.infra_error / totals.requests)
+        yield f"{totals.infra_error} of {totals.requests} answers ({share}) missing: {kinds}"
     if totals.scoring_errors:
         yield f"{totals.scoring_errors} of {totals.requests} answers unscored: their scorer raised"
     if totals.repaired:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
 
-import anyio
 from anyio.to_thread import run_sync
 
 from evalsvc.core.progress import Progress
@@ -37,6 +36,10 @@ _FAULTS = {
     "empty": "an empty answer",
     "context_overflow": "the prompt does not fit the model's context",
 }
+
+
+#: Sleeps so many seconds without keeping a worker from its work.
+Rest = Callable[[float], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -75,8 +78,12 @@ class Executor:
         self._lag = lag
         self._progress = progress
 
-    async def run(self, request: Request) -> Outcome:
-        """Ask until there is an outcome. Raises `JobStopped` when the job cannot go on."""
+    async def run(self, request: Request, rest: Rest) -> Outcome:
+        """Ask until there is an outcome; waits between attempts are spent in ``rest``.
+
+        Raises:
+            JobStopped: the job cannot go on.
+        """
         endpoint = self._endpoints[request.endpoint]
         now = perf_counter()
         course = _Course(since=now, ready=now)
@@ -88,7 +95,7 @@ class Executor:
                 if wait is None:
                     return self._failed(request, course, error)
                 self._progress.retries += 1
-                await anyio.sleep(wait)
+                await rest(wait)
             else:
                 return await self._answered(request, course, completion)
 

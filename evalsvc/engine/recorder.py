@@ -9,7 +9,7 @@ from evalsvc.core.records import Outcome
 from evalsvc.store.outcomes import OutcomeStore
 
 _BATCH = 256
-_LINGER_S = 0.02
+_LINGER_S = 0.05
 _FULL = 4 * _BATCH
 
 

@@ -10,6 +10,7 @@ import anyio
 from evalsvc.core.progress import Progress
 from evalsvc.core.records import Job
 from evalsvc.core.states import JobState
+from evalsvc.engine.crew import Crew
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.executor import Executor
 from evalsvc.engine.lag import LoopLag
@@ -18,9 +19,6 @@ from evalsvc.engine.recorder import Recorder
 from evalsvc.errors import EndpointDown, EvalsvcError, JobStopped
 from evalsvc.store.jobs import JobStore
 from evalsvc.store.outcomes import OutcomeStore
-
-#: Workers for each slot: the one that asks, and one that may wait for a retry with its slot given back.
-_WORKERS_A_SLOT = 2
 
 
 class Scheduler:
@@ -81,23 +79,26 @@ class Scheduler:
             raise self._failure
 
     async def _work(self, job_id: str, plan: Plan, recorder: Recorder) -> None:
+        slots = sum(endpoint.limits.max_in_flight for endpoint in self._endpoints.values())
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._lag.run)
-            async with anyio.create_task_group() as workers:
+            async with Crew(slots) as crew:
                 for endpoint in self._endpoints.values():
-                    watchers.start_soon(self._watch, endpoint, job_id, workers.cancel_scope.cancel)
-                slots = sum(endpoint.limits.max_in_flight for endpoint in self._endpoints.values())
-                for _ in range(_WORKERS_A_SLOT * slots):
-                    workers.start_soon(self._worker, plan, recorder, workers.cancel_scope.cancel)
+                    watchers.start_soon(self._watch, endpoint, job_id, crew.stop)
+                crew.start(lambda: self._step(plan, recorder, crew))
             watchers.cancel_scope.cancel()
 
-    async def _worker(self, plan: Plan, recorder: Recorder, stop: Callable[[], None]) -> None:
+    async def _step(self, plan: Plan, recorder: Recorder, crew: Crew) -> bool:
+        """One request from the plan to the recorder; False when there is none left."""
+        request = await plan.take()
+        if request is None:
+            return False
         try:
-            while (request := await plan.take()) is not None:
-                await recorder.put(await self._executor.run(request))
+            await recorder.put(await self._executor.run(request, crew.rest))
         except JobStopped as failure:
             self._failure = self._failure or failure
-            stop()
+            crew.stop()
+        return True
 
     async def _watch(self, endpoint: Endpoint, job_id: str, stop: Callable[[], None]) -> None:
         """Pause the job while an endpoint is down; give up when patience runs out."""

@@ -166,12 +166,6 @@ def _notes(gate: Mapping[str, Any], unit: Unit, threshold: float | None) -> tupl
     if isinstance(companion, Mapping):
         spread = fmt.interval(companion.get("interval"), fmt.ratio)
         found.append(f"Beside it, p95: {fmt.ratio(companion.get('ratio'))} ({spread}); it never decides.")
-    false_pass = fmt.number(gate.get("point_rule_false_pass"))
-    if false_pass is not None:
-        found.append(
-            f"Judged by its estimate alone: with no difference at all, this rule would still say PASS "
-            f"{fmt.percent(false_pass)} of the time."
-        )
     return tuple(found)
 
 

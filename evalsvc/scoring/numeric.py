@@ -65,7 +65,7 @@ class Numeric(TextScorer):
             return "has no expected"
         if _wanted(case):
             return None
-        return "expected should be a number, or a list of numbers"
+        return 'expected should be a number written as text ("18"), or a list of such'
 
     def compare(self, text: str, case: Case) -> Score:
         """Exact rational arithmetic: 0.1 is 0.10, and a tolerance of 0.01 is no binary fraction."""

@@ -19,7 +19,7 @@ from typing import Any
 import aiosqlite
 import anyio
 
-from evalsvc.errors import SchemaMismatch, StoreBusy, StoreError
+from evalsvc.errors import SchemaMismatch, StoreBusy, StoreError, StoreUnusable
 
 #: "evsv" in the file's header: this database is ours.
 APPLICATION_ID = 0x65767376
@@ -75,7 +75,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     Raises:
         StoreBusy: another process holds it.
         SchemaMismatch: a newer evalsvc wrote it, or it is not one of ours.
-        StoreError: it cannot be opened.
+        StoreUnusable: it cannot be opened.
     """
     real = _real(path)
     with _Lock(real):
@@ -94,7 +94,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
 def _real(path: Path) -> Path:
     real = path.resolve()  # through links, so that one file has one lock
     if not real.parent.is_dir():
-        raise StoreError(f"{path}: the folder {real.parent} does not exist")
+        raise StoreUnusable(f"{path}: the folder {real.parent} does not exist")
     return real
 
 
@@ -102,7 +102,7 @@ async def _connect(path: Path, pragmas: str) -> aiosqlite.Connection:
     try:
         connection = await aiosqlite.connect(path, isolation_level=None, timeout=10)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreUnusable(f"{path}: {error}") from error
     try:
         await connection.executescript(pragmas)
     except sqlite3.DatabaseError as error:
@@ -150,7 +150,7 @@ class _Lock:
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreError(f"{self._path}: {error.strerror}") from error
+            raise StoreUnusable(f"{self._path}: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

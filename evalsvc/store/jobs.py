@@ -43,12 +43,14 @@ class JobStore:
         self._db = database
 
     async def create(
-        self, job: Job, cases: Iterable[Case], *, job_id: str, endpoints: Mapping[str, str], now: float
+        self, job: Job, cases: Iterable[tuple[int, Case]], *, job_id: str, endpoints: Mapping[str, str], now: float
     ) -> None:
-        """File a job with all its cases, queued. Nothing is filed when reading ``cases`` fails."""
+        """File a job with all its cases at their positions, queued. Nothing is filed when reading ``cases`` fails."""
         spec = orjson.dumps(job, option=orjson.OPT_NON_STR_KEYS).decode()
         row = (job_id, job.name, job.spec_sha256, spec, orjson.dumps(endpoints).decode(), now)
-        await self._db.write((_INSERT_JOB, [row]), (_INSERT_CASE, (_case_row(job_id, case) for case in cases)))
+        await self._db.write(
+            (_INSERT_JOB, [row]), (_INSERT_CASE, (_case_row(job_id, position, case) for position, case in cases))
+        )
 
     async def get(self, job_id: str) -> JobRow:
         """The job of that id. Raises `JobNotFound`."""
@@ -96,13 +98,13 @@ class JobStore:
             after = int(chunk[-1][0]) + 1
 
 
-def _case_row(job_id: str, case: Case) -> tuple[Any, ...]:
+def _case_row(job_id: str, position: int, case: Case) -> tuple[Any, ...]:
     payload = {"input": case.input}
     for key in ("expected", "tools", "schema", "metadata"):
         value = getattr(case, key)
         if value not in (None, {}):
             payload[key] = value
-    return (job_id, case.position, case.suite, case.id, case.category, orjson.dumps(payload).decode())
+    return (job_id, position, case.suite, case.id, case.category, orjson.dumps(payload).decode())
 
 
 def _case(row: tuple[Any, ...]) -> Case:

@@ -17,9 +17,13 @@ from evalsvc.core.view import AnswerView, FlippedCase, ReportView
 from evalsvc.store.database import Database
 
 _OUTCOMES = """
-SELECT c.position, c.suite, c.category, o.arm, o.trial, o.status, o.kind, o.score, o.latency_s, o.tainted, o.scores
+SELECT c.position, c.suite, c.category, o.arm, o.score, o.scores
 FROM cases c JOIN outcomes o ON o.job_id = c.job_id AND o.position = c.position AND o.step = 'answer'
 WHERE c.job_id = ? ORDER BY c.position"""
+
+_LATENCIES = """
+SELECT suite, arm, status, kind, latency_s, tainted FROM outcomes
+WHERE job_id = ? AND step = 'answer' AND trial = 0"""
 
 _TOTALS = """
 SELECT arm, status, kind, COUNT(*), SUM(json_array_length(attempts)), SUM(status = 'ok' AND score IS NULL),
@@ -56,23 +60,28 @@ class Views:
     async def evidence(self, job: Job, job_id: str) -> Evidence:
         """Everything the decision on a job rests on."""
         gather = {suite.name: _SuiteGatherer(suite, job.trials) for suite in job.suites}
-        latency = {arm: _LatencyGatherer() for arm in Arm}
         outcomes = 0
         async for chunk in self._db.stream(_OUTCOMES, (job_id,)):
             outcomes += len(chunk)
             for row in chunk:
-                suite = gather[row[1]]
-                suite.add(row)
-                if row[4] == 0 and suite.spec.role is not Role.TRAIN:
-                    latency[Arm(row[3])].add(status=row[5], kind=row[6], seconds=row[8], tainted=row[9])
+                gather[row[1]].add(row)
         totals, simulated = await self._totals(job_id)
         return Evidence(
             tables=tuple(table for suite in gather.values() for table in suite.tables()),
-            latency={arm: samples.result() for arm, samples in latency.items()},
+            latency=await self._latency(job, job_id),
             totals=totals,
             outcomes=outcomes,
             simulated=simulated,
         )
+
+    async def _latency(self, job: Job, job_id: str) -> dict[Arm, LatencySamples]:
+        measured = {suite.name for suite in job.suites if suite.role is not Role.TRAIN}
+        gather = {arm.value: _LatencyGatherer() for arm in Arm}
+        async for chunk in self._db.stream(_LATENCIES, (job_id,)):
+            for suite, arm, status, kind, seconds, tainted in chunk:
+                if suite in measured:
+                    gather[arm].add(status=status, kind=kind, seconds=seconds, tainted=tainted)
+        return {arm: gather[arm.value].result() for arm in Arm}
 
     async def _totals(self, job_id: str) -> tuple[dict[Arm, ArmTotals], bool]:
         rows = await self._db.rows(_TOTALS, (job_id,))
@@ -94,7 +103,7 @@ class Views:
         rows = await self._db.rows(_FLIPS, (job_id, flips))
         answers = await self._answers(job_id, [row[0] for row in rows])
         roles = {suite.name: suite.role for suite in job.suites}
-        latency = (await self.evidence(job, job_id)).latency
+        latency = await self._latency(job, job_id)
         return ReportView(
             record=record,
             flips=tuple(_flip(row, roles[row[2]], answers[row[0]]) for row in rows),
@@ -135,11 +144,11 @@ class _SuiteGatherer:
         self._position = -1
         self._codes: dict[str, int] = {}
         self._category = array("q")
-        self._sums = {(s.label, arm): array("d") for s in spec.scorers for arm in Arm}
+        self._sums = {(s.label, arm.value): array("d") for s in spec.scorers for arm in Arm}
         self._counts = {key: array("q") for key in self._sums}
 
     def add(self, row: tuple[Any, ...]) -> None:
-        position, _, category, arm, _, _, _, score, _, _, scores = row
+        position, _, category, arm, score, scores = row
         if position != self._position:
             self._position = position
             self._category.append(self._codes.setdefault(category, len(self._codes)))
@@ -155,8 +164,8 @@ class _SuiteGatherer:
 
     def _count(self, label: str, arm: str, value: float | None) -> None:
         if value is not None:
-            self._sums[label, Arm(arm)][-1] += value
-            self._counts[label, Arm(arm)][-1] += 1
+            self._sums[label, arm][-1] += value
+            self._counts[label, arm][-1] += 1
 
     def tables(self) -> Sequence[ScoreTable]:
         return [
@@ -176,7 +185,7 @@ class _SuiteGatherer:
 
     def _scores(self, label: str, arm: Arm) -> ArmScores:
         trials = self._trials
-        sums, counts = self._sums[label, arm], self._counts[label, arm]
+        sums, counts = self._sums[label, arm.value], self._counts[label, arm.value]
         pairs = list(zip(sums, counts, strict=True))
         return ArmScores(
             mean=array("d", (total / trials if count == trials else nan for total, count in pairs)),

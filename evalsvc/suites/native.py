@@ -37,12 +37,12 @@ class Native:
         ids = Ids()
         for line, raw in rows(file, data_set):
             try:
-                yield _case(loads(raw), data_set.suite, ids)
+                yield _case(loads(raw), line, data_set.suite, ids)
             except Fault as fault:
                 raise data_set.error(fault.message, line=line, path=fault.path) from None
 
 
-def _case(row: Any, suite: str, ids: Ids) -> Case:
+def _case(row: Any, line: int, suite: str, ids: Ids) -> Case:
     if type(row) is not dict:
         raise Fault(f"a row must be an object, got {_describe(row)}")
     if not row.keys() <= _KEY_SET:
@@ -58,6 +58,7 @@ def _case(row: Any, suite: str, ids: Ids) -> Case:
         tools=_objects(get("tools"), "tools"),
         schema=_schema(get("schema")),
         metadata=_object(get("metadata"), "metadata") or {},
+        line=line,
     )
 
 

@@ -25,7 +25,7 @@ from evalsvc.core.records import (
     SuiteSpec,
 )
 from evalsvc.core.states import JobState
-from evalsvc.errors import IllegalTransition, JobNotFound, SchemaMismatch, StoreBusy, StoreError
+from evalsvc.errors import IllegalTransition, JobNotFound, SchemaMismatch, StoreBusy, StoreError, StoreUnusable
 from evalsvc.store.database import APPLICATION_ID, Database, open_database
 from evalsvc.store.jobs import JobStore
 from evalsvc.store.outcomes import OutcomeStore
@@ -56,6 +56,10 @@ def case(position: int, suite: str = "t", category: str = "a") -> Case:
     return Case(
         suite=suite, id=f"c{position}", category=category, input=f"q{position}", expected="x", position=position
     )
+
+
+def placed(cases: list[Case]) -> list[tuple[int, Case]]:
+    return [(case.position, case) for case in cases]
 
 
 def outcome(position: int, arm: Arm, value: float | None = 1.0, *, trial: int = 0, suite: str = "t") -> Outcome:
@@ -95,7 +99,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 async def filed(database: Database) -> Database:
     cases = [case(0), case(1, category="b"), case(2), case(3, "old")]
-    await JobStore(database).create(job(), cases, job_id="J", endpoints={"e": "http://x"}, now=5.0)
+    await JobStore(database).create(job(), placed(cases), job_id="J", endpoints={"e": "http://x"}, now=5.0)
     return database
 
 
@@ -136,14 +140,14 @@ async def test_a_database_it_does_not_know_is_left_alone(tmp_path: Path, make: s
 
 
 async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="does not exist"):
+    with pytest.raises(StoreUnusable, match="does not exist"):
         async with open_database(tmp_path / "no" / "e.db"):
             pass
 
 
 async def test_a_job_is_filed_whole_or_not_at_all(database: Database) -> None:
-    def cases() -> Iterator[Case]:
-        yield case(0)
+    def cases() -> Iterator[tuple[int, Case]]:
+        yield 0, case(0)
         raise RuntimeError("the data set changed")
 
     with pytest.raises(RuntimeError):
@@ -158,7 +162,7 @@ async def test_cases_come_back_as_they_went_in_and_in_order(database: Database) 
         replace(case(p), input=[{"role": "user", "content": "é\x00"}], expected=["a", "b"], schema={"type": "object"})
         for p in (2, 0, 1)
     ]
-    await JobStore(database).create(job(), sent, job_id="J", endpoints={}, now=1.0)
+    await JobStore(database).create(job(), placed(sent), job_id="J", endpoints={}, now=1.0)
     got = [case async for chunk in JobStore(database).cases("J") for case in chunk]
     assert got == sorted(sent, key=lambda case: case.position)
 

@@ -1,0 +1,67 @@
+"""The workers of a job: one a slot, and one more for each that waits for a retry, up to twice as many."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+#: Does one piece of work; False when there is none left.
+Step = Callable[[], Awaitable[bool]]
+
+
+class Crew:
+    """A bounded set of workers that all take from one plan. An async context: leaving it waits for them.
+
+    Args:
+        size: workers at work; as many again may rest.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._group = anyio.create_task_group()
+        self._step: Step | None = None
+        self._workers = 0
+        self._resting = 0
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, sort: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._group.__aexit__(sort, error, trace)
+
+    def start(self, step: Step) -> None:
+        """Set all workers to work."""
+        self._step = step
+        for _ in range(self._size):
+            self._add()
+
+    def stop(self) -> None:
+        """Cancel all work."""
+        self._group.cancel_scope.cancel()
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep; somebody else works meanwhile."""
+        self._resting += 1
+        if self._workers < self._size + min(self._resting, self._size):
+            self._add()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            self._resting -= 1
+
+    def _add(self) -> None:
+        self._workers += 1
+        self._group.start_soon(self._work)
+
+    async def _work(self) -> None:
+        assert self._step is not None
+        while await self._step():
+            if self._workers > self._size + self._resting:
+                break
+        self._workers -= 1
