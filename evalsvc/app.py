@@ -241,6 +241,7 @@ async def _endpoints(prepared: PreparedJob) -> AsyncIterator[dict[str, Endpoint]
     """The endpoints a job asks, connected; the built-in simulator is started for those without a URL."""
     from evalsvc.engine.health import EndpointHealth
     from evalsvc.engine.limits import EndpointLimits
+    from evalsvc.engine.retries import RetryBudget
     from evalsvc.providers.openai_http import OpenAIProvider
     from evalsvc.providers.transport import AiohttpTransport
 
@@ -261,8 +262,9 @@ async def _endpoints(prepared: PreparedJob) -> AsyncIterator[dict[str, Endpoint]
             endpoints[name] = Endpoint(
                 name=name,
                 provider=provider,
-                limits=EndpointLimits(settings.max_in_flight),
+                limits=EndpointLimits(settings.max_in_flight, rpm=settings.rpm, tpm=settings.tpm),
                 health=EndpointHealth(cases),
+                budget=RetryBudget(),
             )
         yield endpoints
 

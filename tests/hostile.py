@@ -79,6 +79,7 @@ TRANSIENT = ("rate_limited", "server", "network", "protocol")
 CONTEXT = b'{"error": {"code": "context_length_exceeded", "message": "maximum context length is 8"}}'
 FILTERED = b'{"error": {"code": "content_filter", "message": "responsible ai"}}'
 QUOTA = b'{"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}'
+DEEP = b"[" * 300 + b"]" * 300
 BIG = "\u202e\x1b[2J\x1b]0;pwned\x07" + "m" * 2**20
 DIRTY = "\u202e\x1b[31mred\x07\x00\x85\u2066"
 
@@ -138,8 +139,8 @@ def _before(*first: Step) -> Callable[[Ask], Script]:
     return lambda ask: (*first, *_good(ask))
 
 
-def _after(*last: Step) -> Callable[[Ask], Script]:
-    return lambda ask: (*_good(ask), *last)
+def _after(noise: bytes) -> Callable[[Ask], Script]:
+    return lambda ask: (*_good(ask)[:-1], b"".join(part for part in _good(ask)[-1:] if isinstance(part, bytes)) + noise)
 
 
 def _fails(name: str, *script: Step, end: str = "network", times: int = 0, wait_s: float = 0.0) -> Behaviour:
@@ -157,7 +158,7 @@ def _limits() -> Iterator[Behaviour]:
         return http(b'{"error": {"message": "slow down"}}', *headers, status="429 Too Many Requests")
 
     yield _fails("429 always", limited(), end="rate_limited")
-    forms: dict[str, tuple[str, float]] = {
+    forms = {
         "seconds": ("Retry-After: 1", 1.0),
         "fraction": ("Retry-After: 0.25", 0.25),
         "milliseconds": ("Retry-After-Ms: 300", 0.3),
@@ -166,7 +167,7 @@ def _limits() -> Iterator[Behaviour]:
         "past": ("Retry-After: Mon, 23 Nov 2015 10:00:00 GMT", 0.0),
         "negative": ("Retry-After: -1", 0.0),
         "empty": ("Retry-After:", 0.0),
-        "garbage": ("Retry-After: soon, \x01 I hope", 0.0),
+        "garbage": ("Retry-After: soon, I hope", 0.0),
         "duration": ("Retry-After: 6m0s", 0.0),
         "nan": ("Retry-After: nan", 0.0),
         "infinite": ("Retry-After: 1e999", 0.0),
@@ -175,10 +176,11 @@ def _limits() -> Iterator[Behaviour]:
         "headers": ("x-ratelimit-reset-requests: 6m0s\r\nx-ratelimit-remaining-requests: -1", 0.0),
     }
     for place, (name, (header, wait)) in enumerate(forms.items()):
-        if "\x01" not in header:  # no client has to read such a header
-            yield _fails(f"429 {name}", limited(header), end="rate_limited", times=1 + place % 2, wait_s=wait)
+        yield _fails(f"429 {name}", limited(header), end="rate_limited", times=1 + place % 2, wait_s=wait)
     for name in ("36000", "Fri, 31 Dec 9999 23:59:59 GMT"):
         yield _ends(f"429 {name}", limited(f"Retry-After: {name}"), end="rate_limited")
+    never = limited(f"Retry-After: Mon, 01 Jan {'9' * 20} 00:00:00 GMT")
+    yield _fails("429 no year of this world", never, end="rate_limited", times=1)
     yield _ends("429 quota", http(QUOTA, status="429 Too Many Requests"), end="rate_limited")
 
 
@@ -210,13 +212,13 @@ def _wire() -> Iterator[Behaviour]:
     yield _fails("half-closed before the head", Do.HALF_CLOSE)
     yield _fails("half-closed in the body", head + half, Do.HALF_CLOSE)
     yield _fails("closed at once", Do.CLOSE, times=2)
-    yield Behaviour(name="half-closed after it", script=_after(Do.HALF_CLOSE))
+    yield Behaviour(name="half-closed after it", script=lambda ask: (*_good(ask), Do.HALF_CLOSE))
     for name, script in {
         "hang before the head": (Do.HANG,),
         "hang in the head": (head[:20], Do.HANG),
         "hang after the head": (head, Do.HANG),
         "hang in the body": (head + half, Do.HANG),
-        "drip of the head": (Endless(b"X", 0.05),),
+        "drip of the head": (b"HTTP/1.1 200 OK\r\nX-A: ", Endless(b"x", 0.05)),
         "drip of headers": (b"HTTP/1.1 200 OK\r\n", Endless(b"X-A: b\r\n", 0.1)),
         "drip of the body": (head, Endless(b"x", 0.1)),
         "drip of chunks": (CHUNKED_HEAD, Endless(chunked(b" "), 0.1)),
@@ -224,8 +226,7 @@ def _wire() -> Iterator[Behaviour]:
         "length too long, open": (http(says(), length=5000), Do.HANG),
         "SSE nobody asked for": (SSE_HEAD, Endless(chunked(piece("x")), 0.05)),
     }.items():
-        end = "timeout network protocol" if name == "drip of the head" else "timeout"
-        yield Behaviour(name=name, script=script, ends=tuple(end.split()))
+        yield _ends(name, *script, end="timeout")
     yield _fails("length too long, closed", http(says(), length=5000), Do.CLOSE)
     yield _fails("length too short", http(says(), length=40), end="protocol network")
     yield _fails("length negative", http(says(), length=-1), end="protocol network")
@@ -241,7 +242,7 @@ def _wire() -> Iterator[Behaviour]:
     yield Behaviour(name="100 first, twice", script=_before(b"HTTP/1.1 100 Continue\r\n\r\n" * 2))
     yield Behaviour(name="one line end too many", script=_after(b"\r\n"))
     yield Behaviour(name="noise after it", script=_after(b"noise \x00 noise"), ends=("ok", *TRANSIENT), retry=True)
-    yield Behaviour(name="a second answer at once", script=lambda ask: (_plain(ask) + http(says("POISON")),))
+    yield Behaviour(name="a second answer at once", script=_after(http(says("POISON"))))
     yield Behaviour(name="slow", script=_before(0.2))
     yield Behaviour(name="said it closes", script=lambda ask: (_plain(ask, "Connection: close"), Do.CLOSE))
 
@@ -306,6 +307,7 @@ BROKEN: dict[str, dict[str, bytes]] = {
         "content object": says({"text": "42"}),
         "error text": b'{"error": "nope"}',
         "error list": b'{"error": [1, 2]}',
+        "error of depth 300": b'{"error": ' + DEEP + b"}",
     },
     "protocol ok": {
         "1e999": says(x="@@").replace(b'"@@"', b"1e999"),
@@ -317,6 +319,7 @@ BROKEN: dict[str, dict[str, bytes]] = {
     },
     "server": {
         "error 503": b'{"error": {"code": 503, "message": "\\u001b[2J\\u202e"}}',
+        "error in the choice": says("", choice={"finish_reason": "error", "error": {"code": 502, "message": "down"}}),
         "error overloaded": b'{"error": {"message": "overloaded"}}',
     },
 }
@@ -375,6 +378,10 @@ USABLE: dict[str, tuple[bytes, float]] = {
     "content of 4 MiB": (says("4" * 2**22), 0.0),
     "content of noise": (says("\u200b\u2028\ufeff\U0010ffff"), 0.0),
     "tool calls of odd shape": (says(None, choice={"message": {"tool_calls": [{}, {"function": None}, 3]}}), 0.0),
+    "tool call of depth 300": (
+        says(choice={"message": {"tool_calls": [{"function": "@@"}]}}).replace(b'"@@"', DEEP),
+        0.0,
+    ),
     "logprobs of a wrong type": (says(choice={"logprobs": "x"}), 1.0),
 }
 
@@ -409,6 +416,7 @@ def _streams() -> Iterator[Behaviour]:
         yield Behaviour(name=f"SSE {name}", script=(some + tail + end,), score=1.0)
 
 
+@cache
 def catalogue(*, stream: bool = False) -> tuple[Behaviour, ...]:
     """Every way to misbehave, each once. None of them stops a job (401, 403, 404) or costs another request."""
     bad = [*_limits(), *_statuses(), *_wire()]
@@ -501,11 +509,11 @@ class Hostile:
         self._decks: dict[str, list[Behaviour]] = {}
         self._asked: dict[tuple[str, str], int] = {}
         self._random = Random(seed)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._running: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20, backlog=512))
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"

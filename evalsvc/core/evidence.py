@@ -46,10 +46,13 @@ class ScoreTable:
 class LatencySamples:
     """One sample a case, seconds; a timeout is +inf.
 
-    ``missing`` cases have none; ``tainted`` ones were taken while the event loop lagged.
+    ``seconds`` is service time; ``scheduled`` the same cases' time since they should have started; ``first_token``
+    that of streamed answers only. ``missing`` cases have none; ``tainted`` ones were taken while the event loop lagged.
     """
 
     seconds: array[float]
+    scheduled: array[float]
+    first_token: array[float]
     missing: int = 0
     tainted: int = 0
 

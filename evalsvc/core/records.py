@@ -112,11 +112,16 @@ class GateSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job: two arms, suites, gates. ``limit`` takes the first cases of each suite's planned order only."""
+    """A job: two arms, suites, gates.
+
+    ``limit`` takes the first cases of each suite's planned order only; ``rate`` starts so many requests a second,
+    whether or not earlier ones have been answered.
+    """
 
     name: str
     seed: int
     trials: int
+    rate: float | None = None
     arms: Mapping[Arm, ArmSpec]
     suites: tuple[SuiteSpec, ...]
     gates: tuple[GateSpec, ...]
@@ -147,8 +152,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One logical model call: (case, arm, trial, step), asked of an endpoint with ``messages`` and ``params``."""
+    """One logical model call: (job, case, arm, trial, step), asked of an endpoint with ``messages`` and ``params``.
 
+    ``chars`` is the length of the prompt, from which its tokens are estimated before it is sent.
+    """
+
+    job: str
     case: Case
     arm: Arm
     trial: int
@@ -157,6 +166,7 @@ class Request:
     model: str
     messages: list[dict[str, Any]]
     params: Mapping[str, Any]
+    chars: int = 0
     api: str = "chat"
     stream: bool = False
 
@@ -238,7 +248,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The recorded end of a request. ``scores`` are by label, the primary first; empty on an `infra_error`."""
+    """The recorded end of a request.
+
+    ``scores`` are by label, the primary first; empty on an `infra_error`. ``since_scheduled_s`` runs from when the
+    request should have started to its last byte, all waits and attempts included.
+    """
 
     case: Case
     arm: Arm
@@ -250,4 +264,5 @@ class Outcome:
     completion: Completion | None
     scores: Mapping[str, Score]
     attempts: tuple[Attempt, ...]
+    since_scheduled_s: float
     finished_at: float

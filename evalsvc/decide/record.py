@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from evalsvc.core.evidence import ArmTotals, Evidence, LatencySamples
 from evalsvc.core.records import Arm, Job
 from evalsvc.decide.cases import Floats
@@ -118,7 +120,7 @@ def _warnings(totals: ArmTotals, latency: LatencySamples) -> Iterator[str]:
 
 
 def _arm(job: Job, arm: Arm, evidence: Evidence, cost: float | None) -> dict[str, Any]:
-    spec, totals = job.arms[arm], evidence.totals[arm]
+    spec, totals, samples = job.arms[arm], evidence.totals[arm], evidence.latency[arm]
     return {
         "endpoint": spec.endpoint,
         "model": spec.model,
@@ -128,8 +130,10 @@ def _arm(job: Job, arm: Arm, evidence: Evidence, cost: float | None) -> dict[str
         "model_error": totals.model_error,
         "infra_error": totals.infra_error,
         "attempts": totals.attempts,
-        "latency": _latency(ascending(evidence.latency[arm])),
-        "ttft": None,
+        "latency": _latency(ascending(samples)),
+        "ttft": _latency(np.sort(samples.first_token)) if samples.first_token else None,
+        "since_scheduled": _latency(np.sort(samples.scheduled)),
+        "lag_tainted": samples.tainted,
         "tokens": {"input": totals.input_tokens, "output": totals.output_tokens},
         "cost": cost,
         "retries": totals.retries,

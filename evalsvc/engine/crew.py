@@ -1,4 +1,4 @@
-"""The workers of a job: one a slot, and one more for each that waits for a retry, up to twice as many."""
+"""The workers of a job: one for each request that may be in flight now, and one for each that waits for a retry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Crew:
     """A bounded set of workers that all take from one plan. An async context: leaving it waits for them.
 
     Args:
-        size: workers at work; as many again may rest.
+        size: how many should be at work now; as many again may rest.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: Callable[[], int]) -> None:
         self._size = size
         self._group = anyio.create_task_group()
         self._step: Step | None = None
@@ -36,9 +36,9 @@ class Crew:
         return await self._group.__aexit__(sort, error, trace)
 
     def start(self, step: Step) -> None:
-        """Set all workers to work."""
+        """Set the workers to work."""
         self._step = step
-        for _ in range(self._size):
+        for _ in range(self._size()):
             self._add()
 
     def stop(self) -> None:
@@ -48,12 +48,19 @@ class Crew:
     async def rest(self, seconds: float) -> None:
         """Sleep; somebody else works meanwhile."""
         self._resting += 1
-        if self._workers < self._size + min(self._resting, self._size):
-            self._add()
+        self._fill()
         try:
             await anyio.sleep(seconds)
         finally:
             self._resting -= 1
+
+    def _wanted(self) -> int:
+        size = self._size()
+        return size + min(self._resting, size)
+
+    def _fill(self) -> None:
+        if self._workers < self._wanted():
+            self._add()
 
     def _add(self) -> None:
         self._workers += 1
@@ -62,6 +69,9 @@ class Crew:
     async def _work(self) -> None:
         assert self._step is not None
         while await self._step():
-            if self._workers > self._size + self._resting:
+            wanted = self._wanted()
+            if self._workers > wanted:
                 break
+            if self._workers < wanted:
+                self._add()
         self._workers -= 1

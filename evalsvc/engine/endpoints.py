@@ -1,4 +1,4 @@
-"""An endpoint as the engine holds it: its provider, its slots, its health."""
+"""An endpoint as the engine holds it: its provider, its limits, its health, its retries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from evalsvc.engine.health import EndpointHealth
 from evalsvc.engine.limits import EndpointLimits
+from evalsvc.engine.retries import RetryBudget
 from evalsvc.providers.base import Provider
 
 
@@ -17,3 +18,4 @@ class Endpoint:
     provider: Provider
     limits: EndpointLimits
     health: EndpointHealth
+    budget: RetryBudget

@@ -9,9 +9,11 @@ from time import perf_counter, time
 from anyio.to_thread import run_sync
 
 from evalsvc.core.progress import Progress
-from evalsvc.core.records import Attempt, Completion, Outcome, Request, Score, Status
+from evalsvc.core.records import Attempt, Completion, Outcome, Quota, Request, Score, Status
 from evalsvc.engine.endpoints import Endpoint
+from evalsvc.engine.health import EndpointHealth
 from evalsvc.engine.lag import LoopLag
+from evalsvc.engine.limits import Admission, Result
 from evalsvc.engine.retries import RetryPolicy
 from evalsvc.errors import (
     AuthenticationFailed,
@@ -20,6 +22,7 @@ from evalsvc.errors import (
     JobStopped,
     ModelNotFound,
     ProviderError,
+    RateLimited,
     RequestRejected,
     ScoringError,
 )
@@ -27,8 +30,15 @@ from evalsvc.scoring.base import Scorer
 
 #: Errors that are the model's own answer to a prompt: the endpoint is well.
 _MODEL_ERRORS = (ContextOverflow, ContentRefused)
-#: While it is open whether the endpoint is down, requests ask again at least this often.
-_SUSPECT_WAIT_S = 2.0
+#: What an error tells the limits of its endpoint.
+_TEACHES: dict[str, Result] = {
+    "rate_limited": "rate_limited",
+    "server": "transient",
+    "timeout": "transient",
+    "network": "transient",
+}
+#: How often a request looks again while it is open whether its endpoint is down.
+_DOUBT_S = 0.5
 
 _FAULTS = {
     "truncated": "cut off at the token limit",
@@ -44,12 +54,16 @@ Rest = Callable[[float], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Course:
-    """How a request has fared so far. ``since`` and ``tries`` start anew after its endpoint was down."""
+    """How a request has fared so far. ``since`` and ``tries`` start anew after its endpoint was in doubt."""
 
     since: float
     ready: float
     tries: int = 0
     attempts: list[Attempt] = field(default_factory=list)
+
+    def anew(self) -> None:
+        """What failed so far was the endpoint's fault."""
+        self.since, self.tries = perf_counter(), 0
 
 
 class Executor:
@@ -78,55 +92,81 @@ class Executor:
         self._lag = lag
         self._progress = progress
 
-    async def run(self, request: Request, rest: Rest) -> Outcome:
+    async def run(self, request: Request, scheduled: float, rest: Rest) -> Outcome:
         """Ask until there is an outcome; waits between attempts are spent in ``rest``.
+
+        Args:
+            request: what to ask.
+            scheduled: when it should have started, on `time.perf_counter`.
+            rest: sleeps without holding up others.
 
         Raises:
             JobStopped: the job cannot go on.
         """
         endpoint = self._endpoints[request.endpoint]
-        now = perf_counter()
-        course = _Course(since=now, ready=now)
+        course = _Course(since=scheduled, ready=perf_counter())
         while True:
             try:
                 completion = await self._attempt(endpoint, request, course)
             except ProviderError as error:
-                wait = self._after(endpoint, request, course, error)
-                if wait is None:
-                    return self._failed(request, course, error)
+                if not await self._again(endpoint, request, course, error, rest):
+                    return self._failed(request, course, error, scheduled)
                 self._progress.retries += 1
-                await rest(wait)
             else:
-                return await self._answered(request, course, completion)
+                return await self._answered(request, course, completion, scheduled)
 
     async def _attempt(self, endpoint: Endpoint, request: Request, course: _Course) -> Completion:
         if not endpoint.health.down:
             return await self._ask(endpoint, request, course)
         async with endpoint.health.probe():
-            course.since, course.tries = perf_counter(), 0
+            course.anew()
             return await self._ask(endpoint, request, course)
 
     async def _ask(self, endpoint: Endpoint, request: Request, course: _Course) -> Completion:
-        async with endpoint.limits.slot():
-            started = perf_counter()
-            try:
-                completion = await endpoint.provider.complete(request)
-            except ProviderError as error:
-                self._note(course, started, error)
-                if isinstance(error, _MODEL_ERRORS):
-                    endpoint.health.succeeded()
-                else:
-                    endpoint.health.failed(request.case.position, error.kind, str(error))
-                raise
-            endpoint.health.succeeded()
-            self._note(course, started, None, completion.latency_s)
-            return completion
+        asked = perf_counter()
+        ask = (request.job, request.model, request.chars, _max_tokens(request))
+        admission = endpoint.limits.admit_now(*ask) or await endpoint.limits.admit(*ask)
+        if not course.tries:
+            endpoint.budget.deposit()
+        result: Result = "other"
+        completion: Completion | None = None
+        quota: Quota | None = None
+        started = perf_counter()
+        try:
+            completion = await endpoint.provider.complete(request)
+            result, quota = "ok", completion.quota
+        except ProviderError as error:
+            result, quota = _TEACHES.get(error.kind, "other"), error.quota
+            self._note(course, admission, asked, started, perf_counter() - started, error)
+            _tell(endpoint.health, request, error)
+            raise
+        finally:
+            endpoint.limits.finish(
+                admission,
+                result=result,
+                input_tokens=None if completion is None else completion.input_tokens,
+                output_tokens=None if completion is None else completion.output_tokens,
+                quota=quota,
+            )
+        endpoint.health.succeeded()
+        self._note(course, admission, asked, started, completion.latency_s, None)
+        return completion
 
-    def _note(self, course: _Course, started: float, error: ProviderError | None, seconds: float | None = None) -> None:
-        ended = perf_counter()
+    def _note(
+        self,
+        course: _Course,
+        admission: Admission,
+        asked: float,
+        started: float,
+        seconds: float,
+        error: ProviderError | None,
+    ) -> None:
+        ended = started + seconds
         attempt = Attempt(
-            retry_wait_s=started - course.ready,
-            seconds=ended - started if seconds is None else seconds,
+            seconds=seconds,
+            retry_wait_s=asked - course.ready,
+            slot_wait_s=admission.slot_wait_s,
+            quota_wait_s=admission.quota_wait_s,
             kind=error.kind if error else None,
             status=error.status if error else 200,
             tainted=self._lag.tainted(started, ended),
@@ -135,30 +175,43 @@ class Executor:
         course.tries += 1
         course.ready = ended
 
-    def _after(self, endpoint: Endpoint, request: Request, course: _Course, error: ProviderError) -> float | None:
-        """Seconds to wait before the next attempt, or None when the outcome stands."""
+    async def _again(
+        self, endpoint: Endpoint, request: Request, course: _Course, error: ProviderError, rest: Rest
+    ) -> bool:
+        """Whether to ask once more, after the wait that takes; False when the outcome stands."""
         if isinstance(error, AuthenticationFailed | ModelNotFound):
             raise JobStopped(f"{request.arm} ({request.model} on endpoint {endpoint.name}): {error}") from error
         wait = self._policy.decide(error, attempt=course.tries, elapsed_s=perf_counter() - course.since)
-        certain = isinstance(error, RequestRejected | ContextOverflow | ContentRefused)
-        if wait is None and not certain and endpoint.health.undecided(error.kind, course.since):
-            # Nothing is recorded of a case while the endpoint itself is in doubt.
-            return min(self._policy.backoff(error, attempt=course.tries), _SUSPECT_WAIT_S)
-        return wait
+        # A 429 is no load on the server that the limits do not already hold back: it takes none of the budget.
+        if wait is not None and (isinstance(error, RateLimited) or endpoint.budget.withdraw()):
+            await rest(wait)
+            return True
+        if isinstance(error, (RequestRejected, *_MODEL_ERRORS)):
+            return False
+        return await self._cleared(endpoint, course, error, rest)
 
-    def _failed(self, request: Request, course: _Course, error: ProviderError) -> Outcome:
-        if isinstance(error, _MODEL_ERRORS):
-            return self._outcome(request, course, Status.MODEL_ERROR, error.kind, detail=str(error))
-        return self._outcome(request, course, Status.INFRA_ERROR, error.kind, detail=str(error))
+    async def _cleared(self, endpoint: Endpoint, course: _Course, error: ProviderError, rest: Rest) -> bool:
+        """Nothing is recorded of a case while the endpoint itself is in doubt; True if it was the endpoint's fault."""
+        doubted = False
+        while endpoint.health.undecided(error.kind, course.since) and not endpoint.health.down:
+            doubted = True
+            await rest(_DOUBT_S)
+        if doubted or endpoint.health.down:
+            course.anew()
+        return endpoint.health.down or (doubted and endpoint.health.answered_since(course.ready))
 
-    async def _answered(self, request: Request, course: _Course, completion: Completion) -> Outcome:
+    def _failed(self, request: Request, course: _Course, error: ProviderError, scheduled: float) -> Outcome:
+        status = Status.MODEL_ERROR if isinstance(error, _MODEL_ERRORS) else Status.INFRA_ERROR
+        return self._outcome(request, course, scheduled, status, error.kind, detail=str(error))
+
+    async def _answered(self, request: Request, course: _Course, completion: Completion, scheduled: float) -> Outcome:
         fault = completion.fault
         if fault is not None:
-            return self._outcome(request, course, Status.MODEL_ERROR, fault, completion)
+            return self._outcome(request, course, scheduled, Status.MODEL_ERROR, fault, completion)
         scores = {
             label: await self._score(scorer, request, completion) for label, scorer in self._scorers[request.case.suite]
         }
-        return self._outcome(request, course, Status.OK, None, completion, scores=scores)
+        return self._outcome(request, course, scheduled, Status.OK, None, completion, scores=scores)
 
     async def _score(self, scorer: Scorer, request: Request, completion: Completion) -> Score:
         try:
@@ -177,6 +230,7 @@ class Executor:
         self,
         request: Request,
         course: _Course,
+        scheduled: float,
         status: Status,
         kind: str | None,
         completion: Completion | None = None,
@@ -198,5 +252,18 @@ class Executor:
             completion=completion,
             scores=scores or {},
             attempts=tuple(course.attempts),
+            since_scheduled_s=course.ready - scheduled,
             finished_at=time(),
         )
+
+
+def _tell(health: EndpointHealth, request: Request, error: ProviderError) -> None:
+    if isinstance(error, _MODEL_ERRORS):
+        health.succeeded()
+    else:
+        health.failed(request.case.position, error.kind, str(error))
+
+
+def _max_tokens(request: Request) -> int | None:
+    value = request.params.get("max_tokens") or request.params.get("max_completion_tokens")
+    return value if isinstance(value, int) else None

@@ -30,7 +30,7 @@ class EndpointHealth:
     def __init__(self, cases: int = _CALLS) -> None:
         self.reason: str | None = None
         self._cases = cases
-        self._kind = ""
+        self._kind = self._why = ""
         self._failed: set[int] = set()
         self._calls = 0
         self._since = 0.0
@@ -63,22 +63,29 @@ class EndpointHealth:
         if len(self._failed) < _CALLS:
             self._failed.add(case)
         self._calls += 1
-        if self.reason is None and self._full() and perf_counter() - self._since >= _SECONDS:
-            self.reason = why
-            self._closed = anyio.Event()
-            self._opened.set()
+        self._why = why
+        self._judge()
 
     def undecided(self, kind: str, since: float) -> bool:
         """Whether it is open yet if a request, failing since ``since``, or the endpoint is to blame."""
         if self._last_success >= since or kind != self._kind or not self._failed:
             return False
+        self._judge()
         return self.down or (perf_counter() - self._since < _SECONDS and self._cases >= self._needed())
+
+    def answered_since(self, since: float) -> bool:
+        """Whether it answered anyone after ``since``."""
+        return self._last_success >= since
 
     def _needed(self) -> int:
         return min(_CALLS, self._cases) if self._kind == "network" else _CALLS
 
-    def _full(self) -> bool:
-        return len(self._failed) >= self._needed() and self._calls >= _CALLS
+    def _judge(self) -> None:
+        full = min(len(self._failed), self._calls) >= self._needed()
+        if self.reason is None and full and perf_counter() - self._since >= _SECONDS:
+            self.reason = self._why
+            self._closed = anyio.Event()
+            self._opened.set()
 
     @asynccontextmanager
     async def probe(self) -> AsyncIterator[None]:

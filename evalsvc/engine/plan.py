@@ -53,12 +53,16 @@ class Plan:
 
     Args:
         job: what to ask.
+        job_id: whose requests they are.
         chunks: the job's cases in planned order.
         done: (position, arm, trial) of answers that are already filed.
     """
 
-    def __init__(self, job: Job, chunks: AsyncIterator[list[Case]], done: set[tuple[int, Arm, int]]) -> None:
+    def __init__(
+        self, job: Job, job_id: str, chunks: AsyncIterator[list[Case]], done: set[tuple[int, Arm, int]]
+    ) -> None:
         self._job = job
+        self._job_id = job_id
         self._chunks = chunks
         self._done = done
         self._ready: deque[Request] = deque()
@@ -93,15 +97,18 @@ class Plan:
 
     def _request(self, case: Case, arm: Arm, trial: int) -> Request:
         spec = self._job.arms[arm]
+        messages = _messages(case, spec.system)
         return Request(
+            job=self._job_id,
             case=case,
             arm=arm,
             trial=trial,
             step="answer",
             endpoint=spec.endpoint,
             model=spec.model,
-            messages=_messages(case, spec.system),
+            messages=messages,
             params=spec.params,
+            chars=_chars(messages),
             api=spec.api,
             stream=spec.stream,
         )
@@ -110,3 +117,7 @@ class Plan:
 def _messages(case: Case, system: str | None) -> list[dict[str, Any]]:
     messages = [{"role": "user", "content": case.input}] if isinstance(case.input, str) else case.input
     return messages if system is None else [{"role": "system", "content": system}, *messages]
+
+
+def _chars(messages: list[dict[str, Any]]) -> int:
+    return sum(len(content) for message in messages if isinstance(content := message.get("content"), str))

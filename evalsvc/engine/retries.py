@@ -15,6 +15,8 @@ from evalsvc.errors import ProviderError, TransientError
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+_BUDGET_RATIO = 0.2
+_BUDGET_FLOOR = 10.0
 
 
 class _AsTheServerSays(wait_base):
@@ -54,19 +56,28 @@ class RetryPolicy:
             attempt: how many there were, 1 for the first.
             elapsed_s: since the first one began.
         """
-        state = _state(self._policy, error, attempt)
+        state = RetryCallState(self._policy, None, (), {})
+        state.attempt_number = attempt
+        state.set_exception((type(error), error, error.__traceback__))
         if not self._policy.retry(state) or self._policy.stop(state):
             return None
         wait = float(self._policy.wait(state))
         return wait if elapsed_s + wait <= self._deadline_s else None
 
-    def backoff(self, error: ProviderError, *, attempt: int) -> float:
-        """Seconds to wait before asking again whatever the count says."""
-        return float(self._policy.wait(_state(self._policy, error, attempt)))
 
+class RetryBudget:
+    """Retries of an endpoint: a fifth of its requests and ten more, so that an outage is not answered by a storm."""
 
-def _state(policy: AsyncRetrying, error: ProviderError, attempt: int) -> RetryCallState:
-    state = RetryCallState(policy, None, (), {})
-    state.attempt_number = attempt
-    state.set_exception((type(error), error, error.__traceback__))
-    return state
+    def __init__(self) -> None:
+        self._left = _BUDGET_FLOOR
+
+    def deposit(self) -> None:
+        """A request was sent for the first time."""
+        self._left += _BUDGET_RATIO
+
+    def withdraw(self) -> bool:
+        """Take one retry; False when none is left."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

@@ -14,6 +14,7 @@ from evalsvc.engine.crew import Crew
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.executor import Executor
 from evalsvc.engine.lag import LoopLag
+from evalsvc.engine.pace import Pace
 from evalsvc.engine.plan import Plan
 from evalsvc.engine.recorder import Recorder
 from evalsvc.errors import EndpointDown, EvalsvcError, JobStopped
@@ -52,6 +53,7 @@ class Scheduler:
         self._progress = progress
         self._patience_s = patience_s
         self._failure: EvalsvcError | None = None
+        self._pace = Pace(None)
 
     async def run(self, job: Job, job_id: str) -> None:
         """Ask everything that is not answered yet.
@@ -65,7 +67,8 @@ class Scheduler:
         self._progress.total = await self._jobs.count(job_id) * job.trials * len(job.arms)
         self._progress.recorded = self._progress.resumed = len(done)
         self._progress.started = monotonic()
-        plan = Plan(job, self._jobs.cases(job_id), done)
+        plan = Plan(job, job_id, self._jobs.cases(job_id), done)
+        self._pace = Pace(job.rate)
         recorder = Recorder(self._outcomes, job_id, self._progress)
         async with anyio.create_task_group() as group:
             group.start_soon(recorder.run)
@@ -79,22 +82,25 @@ class Scheduler:
             raise self._failure
 
     async def _work(self, job_id: str, plan: Plan, recorder: Recorder) -> None:
-        slots = sum(endpoint.limits.max_in_flight for endpoint in self._endpoints.values())
         async with anyio.create_task_group() as watchers:
             watchers.start_soon(self._lag.run)
-            async with Crew(slots) as crew:
+            async with Crew(self._slots) as crew:
                 for endpoint in self._endpoints.values():
                     watchers.start_soon(self._watch, endpoint, job_id, crew.stop)
                 crew.start(lambda: self._step(plan, recorder, crew))
             watchers.cancel_scope.cancel()
+
+    def _slots(self) -> int:
+        return sum([endpoint.limits.limit for endpoint in self._endpoints.values()])
 
     async def _step(self, plan: Plan, recorder: Recorder, crew: Crew) -> bool:
         """One request from the plan to the recorder; False when there is none left."""
         request = await plan.take()
         if request is None:
             return False
+        scheduled = await self._pace.turn()
         try:
-            await recorder.put(await self._executor.run(request, crew.rest))
+            await recorder.put(await self._executor.run(request, scheduled, crew.rest))
         except JobStopped as failure:
             self._failure = self._failure or failure
             crew.stop()

@@ -48,6 +48,9 @@ class Brain(Protocol):
     def reply(self, model: str, prompt: str) -> Reply:
         """The reply to one attempt. Raises LookupError for a prompt it has no answer to."""
 
+    def unask(self, model: str, prompt: str) -> None:
+        """The last reply was not given: a quota refused the request."""
+
 
 class SkilledBrain:
     """Plays a profile's models; counts its asks, otherwise pure."""
@@ -64,6 +67,10 @@ class SkilledBrain:
         asked, key = self._asked[model], prompt_key(prompt)
         asked[key] += 1
         return self.nth_reply(model, prompt, asked[key] - 1)
+
+    def unask(self, model: str, prompt: str) -> None:
+        """The next ask gets that reply again: what a request is answered does not depend on when it was refused."""
+        self._asked[model][prompt_key(prompt)] -= 1
 
     def nth_reply(self, model: str, prompt: str, ordinal: int) -> Reply:
         """The reply to the ``ordinal``-th ask (0-based) of this prompt."""

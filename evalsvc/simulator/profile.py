@@ -10,6 +10,7 @@ A TOML file, parsed strictly::
     categories.edge = 0.6                 # ... where the case's category has no figure of its own
     latency = { median_s = 0.3, sigma = 0.4 }
     errors = { rate_429 = 0.02, retry_after_s = 0.5 }
+    quota = { rpm = 600, tpm = 90000 }    # enforced; see `QuotaTerms`
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evalsvc.errors import JobError
+from evalsvc.simulator.quota import QuotaTerms
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
@@ -89,7 +91,8 @@ class ModelProfile(_Table):
     """One model the simulator plays.
 
     ``accuracy`` is the share of cases it answers right, ``categories`` overrides it by the case's category.
-    ``flaky`` is the chance that an ask is drawn afresh instead of getting the case's settled answer.
+    ``flaky`` is the chance that an ask is drawn afresh instead of getting the case's settled answer. ``quota`` is
+    what it allows a minute.
     """
 
     accuracy: Rate
@@ -97,6 +100,7 @@ class ModelProfile(_Table):
     flaky: Rate = 0.0
     latency: Latency = Latency()
     errors: Errors = Errors()
+    quota: QuotaTerms | None = None
 
     def skill(self, category: str) -> float:
         """Chance in [0, 1] that a case of that category is answered right."""

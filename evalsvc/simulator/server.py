@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import anyio
@@ -22,6 +22,7 @@ from evalsvc.simulator import wire
 from evalsvc.simulator.answers import AnswerBook
 from evalsvc.simulator.brain import Brain, Reply, SkilledBrain
 from evalsvc.simulator.profile import Profile
+from evalsvc.simulator.quota import Meter, stats
 from evalsvc.simulator.replay import Replay
 
 #: The header every response carries; it makes a record `"simulated": true`.
@@ -49,13 +50,16 @@ def build_app(
     """
     if replay is not None and (profile is not None or book is not None):
         raise ValueError("a replay has no profile and no answer book")
-    brain: Brain = replay or SkilledBrain(profile or Profile.default(), book or AnswerBook())
-    api = _Api(brain, api_key)
+    played = profile or Profile.default()
+    brain: Brain = replay or SkilledBrain(played, book or AnswerBook())
+    terms = {} if replay else {name: model.quota for name, model in played.models.items()}
+    api = _Api(brain, {name: Meter(terms.get(name), time.monotonic) for name in brain.models}, api_key)
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", api.chat, methods=["POST"]),
             Route("/chat/completions", api.chat, methods=["POST"]),
             Route("/v1/models", api.models),
+            Route("/sim/stats", api.stats),
             Route("/healthz", _healthz),
         ],
         exception_handlers={HTTPException: _http_error},
@@ -149,8 +153,9 @@ class _Marked:
 
 
 class _Api:
-    def __init__(self, brain: Brain, api_key: str | None) -> None:
+    def __init__(self, brain: Brain, meters: Mapping[str, Meter], api_key: str | None) -> None:
         self._brain = brain
+        self._meters = meters
         self._authorization = None if api_key is None else f"Bearer {api_key}".encode()
 
     async def chat(self, request: Request) -> Response:
@@ -166,12 +171,28 @@ class _Api:
             reply = self._brain.reply(question.model, question.prompt)
         except LookupError as error:
             return _invalid(400, str(error), code="unknown_prompt", param="messages")
+        return await self._metered(request, question, reply)
+
+    async def _metered(self, request: Request, question: wire.Question, reply: Reply) -> Response:
+        meter = self._meters[question.model]
+        wait_s = meter.ask(sum(wire.usage(question, reply)))
+        told = meter.headers(wait_s)
+        if wait_s is not None:
+            self._brain.unask(question.model, question.prompt)
+            return _rate_limited(told)
         if reply.fault == "hang":
             await _disconnected(request)
             return Response()
         if reply.latency_s:
             await anyio.sleep(reply.latency_s)
-        return self._response(question, reply)
+        response = self._response(question, reply)
+        response.headers.update(told)
+        return response
+
+    async def stats(self, request: Request) -> Response:
+        if not self._authorized(request):
+            return _wrong_key()
+        return _json(200, wire.encode(stats(self._meters)))
 
     async def models(self, request: Request) -> Response:
         if not self._authorized(request):
@@ -188,7 +209,7 @@ class _Api:
     def _response(self, question: wire.Question, reply: Reply) -> Response:
         match reply.fault:
             case "rate_limited":
-                return _rate_limited(reply.retry_after_s)
+                return _rate_limited(_far_from_any_limit(reply.retry_after_s))
             case "server":
                 status = _SERVER_STATUS[reply.variant % len(_SERVER_STATUS)]
                 message = "The server had an error while processing your request"
@@ -214,14 +235,17 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def _rate_limited(retry_after_s: float) -> Response:
+def _far_from_any_limit(retry_after_s: float) -> dict[str, str]:
     # the limit is far above what any client reaches here: one that learns budgets from headers must not crawl
-    headers = {
+    return {
         "retry-after": f"{retry_after_s:g}",
         "x-ratelimit-limit-requests": "1000000",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": f"{retry_after_s:g}s",
     }
+
+
+def _rate_limited(headers: Mapping[str, str]) -> Response:
     body = wire.error("Rate limit reached for requests", kind="requests", code="rate_limit_exceeded")
     return Response(body, 429, headers, "application/json")
 

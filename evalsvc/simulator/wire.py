@@ -40,7 +40,7 @@ def read_question(body: bytes) -> Question:
 
 def completion(question: Question, reply: Reply, *, created: int, fingerprint: str) -> dict[str, Any]:
     """A chat completion in OpenAI's shape; tokens are estimated as a quarter of the characters, rounded up."""
-    prompt_tokens, completion_tokens = _tokens(question.characters), _tokens(len(reply.refusal or reply.text))
+    prompt_tokens, completion_tokens = usage(question, reply)
     message = {
         "role": "assistant",
         "content": None if reply.refusal else reply.text,
@@ -59,6 +59,11 @@ def completion(question: Question, reply: Reply, *, created: int, fingerprint: s
         },
         "system_fingerprint": fingerprint,
     }
+
+
+def usage(question: Question, reply: Reply) -> tuple[int, int]:
+    """(prompt tokens, completion tokens)."""
+    return _tokens(question.characters), _tokens(len(reply.refusal or reply.text))
 
 
 def malformed(body: dict[str, Any], variant: int) -> tuple[str, bytes]:

@@ -13,11 +13,12 @@ from evalsvc.store.database import Database
 _NOTHING = Completion(text="")
 _COLUMNS = (
     "job_id, position, suite, case_id, arm, trial, step, status, kind, detail, text, finish_reason, refusal"
-    ", tool_calls, model, fingerprint, input_tokens, output_tokens, latency_s, first_byte_s, tainted, simulated"
+    ", tool_calls, reasoning, logprobs, model, fingerprint, input_tokens, output_tokens, latency_s, first_byte_s"
+    ", first_token_s, since_scheduled_s, tainted, simulated"
     ", repaired, score, scores, attempts, finished_at"
 )
 _INSERT = (
-    f"INSERT INTO outcomes ({_COLUMNS}) VALUES ({', '.join('?' * 27)})"  # noqa: S608 - constants only
+    f"INSERT INTO outcomes ({_COLUMNS}) VALUES ({', '.join('?' * 31)})"  # noqa: S608 - constants only
     " ON CONFLICT (job_id, position, arm, trial, step) DO NOTHING"
 )
 
@@ -57,12 +58,16 @@ def _row(job_id: str, outcome: Outcome) -> tuple[Any, ...]:
         completion.finish_reason,
         completion.refusal,
         orjson.dumps(completion.tool_calls).decode() if completion.tool_calls else None,
+        completion.reasoning,
+        orjson.dumps(completion.logprobs).decode() if completion.logprobs else None,
         completion.model,
         completion.fingerprint,
         completion.input_tokens,
         completion.output_tokens,
         last.seconds if last else None,
         completion.first_byte_s,
+        completion.first_token_s,
+        outcome.since_scheduled_s,
         last.tainted if last else False,
         completion.simulated,
         completion.repaired,

@@ -22,7 +22,7 @@ FROM cases c JOIN outcomes o ON o.job_id = c.job_id AND o.position = c.position 
 WHERE c.job_id = ? ORDER BY c.position"""
 
 _LATENCIES = """
-SELECT suite, arm, status, kind, latency_s, tainted FROM outcomes
+SELECT suite, arm, status, kind, latency_s, tainted, since_scheduled_s, first_token_s FROM outcomes
 WHERE job_id = ? AND step = 'answer' AND trial = 0"""
 
 _TOTALS = """
@@ -78,9 +78,9 @@ class Views:
         measured = {suite.name for suite in job.suites if suite.role is not Role.TRAIN}
         gather = {arm.value: _LatencyGatherer() for arm in Arm}
         async for chunk in self._db.stream(_LATENCIES, (job_id,)):
-            for suite, arm, status, kind, seconds, tainted in chunk:
+            for suite, arm, *sample in chunk:
                 if suite in measured:
-                    gather[arm].add(status=status, kind=kind, seconds=seconds, tainted=tainted)
+                    gather[arm].add(*sample)
         return {arm: gather[arm.value].result() for arm in Arm}
 
     async def _totals(self, job_id: str) -> tuple[dict[Arm, ArmTotals], bool]:
@@ -121,18 +121,38 @@ class Views:
 @dataclass(slots=True)
 class _LatencyGatherer:
     seconds: array[float] = field(default_factory=lambda: array("d"))
+    scheduled: array[float] = field(default_factory=lambda: array("d"))
+    first_token: array[float] = field(default_factory=lambda: array("d"))
     missing: int = 0
     tainted: int = 0
 
-    def add(self, *, status: str, kind: str | None, seconds: float | None, tainted: int) -> None:
-        if status == Status.INFRA_ERROR and kind != "timeout":
+    def add(
+        self,
+        status: str,
+        kind: str | None,
+        seconds: float | None,
+        tainted: int,
+        scheduled: float,
+        first_token: float | None,
+    ) -> None:
+        failed = status == Status.INFRA_ERROR
+        if failed and kind != "timeout":
             self.missing += 1
             return
-        self.seconds.append(inf if status == Status.INFRA_ERROR or seconds is None else seconds)
+        self.seconds.append(inf if failed or seconds is None else seconds)
+        self.scheduled.append(inf if failed else scheduled)
+        if first_token is not None:
+            self.first_token.append(first_token)
         self.tainted += tainted
 
     def result(self) -> LatencySamples:
-        return LatencySamples(seconds=self.seconds, missing=self.missing, tainted=self.tainted)
+        return LatencySamples(
+            seconds=self.seconds,
+            scheduled=self.scheduled,
+            first_token=self.first_token,
+            missing=self.missing,
+            tainted=self.tainted,
+        )
 
 
 class _SuiteGatherer:

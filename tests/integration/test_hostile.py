@@ -11,19 +11,30 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import GOOD, POISONED, STATUS, TRANSIENT, Behaviour, Entry, Hostile, Journal, bomb, http, says, unread
+from hostile import POISONED, STATUS, TRANSIENT, Behaviour, Entry, Hostile, Journal, catalogue, unread
 
 CASES = 240
 ARMS = {"candidate": "cand", "baseline": "base"}
 ATTEMPTS, TIMEOUT_S, IN_FLIGHT = 3, 1, 32
 #: What may stand between two attempts, by the policy: full jitter of 0.5 s, 1 s, or the 2 s of an endpoint in doubt.
 BACKOFF_S = 2.0
+#: Where the product is known to break: behaviour → what happens. The chaos goes without, a strict xfail shows each.
+KNOWN = {
+    "429 no year of this world": "a year of 20 digits in Retry-After raises OverflowError: the job crashes",
+    "200 error of depth 300": "orjson cannot write back what it read (depth 254): TypeError, the job crashes",
+    "200 tool call of depth 300": "orjson cannot write back what it read (depth 254): TypeError, the job crashes",
+    "200 model huge": "a model name of 1 MiB stands whole in record and report",
+    "200 error in the choice": "a provider's error inside a choice is filed as the model's empty answer, score 0",
+    "200 content of a null text": 'a text part that is null becomes the answer "None"',
+    "200 content of an object": "a text part that is an object becomes Python's notation of it",
+}
 UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
@@ -45,7 +56,6 @@ class Row:
     status: str
     kind: str | None
     score: float | None
-    text: str | None
     attempts: list[Any]
 
     @property
@@ -91,17 +101,19 @@ def run(folder: Path, job: Path) -> Ended:
 def rows(folder: Path) -> dict[tuple[str, str], Row]:
     connection = sqlite3.connect(f"file:{folder / 'evalsvc.db'}?mode=ro", uri=True)
     try:
-        found = connection.execute("SELECT case_id, arm, status, kind, score, text, attempts FROM outcomes").fetchall()
+        found = connection.execute("SELECT case_id, arm, status, kind, score, attempts FROM outcomes").fetchall()
     finally:
         connection.close()
-    table = {(case, arm): Row(*rest, json.loads(tries)) for case, arm, *rest, tries in found}
+    table = {
+        (case, arm): Row(status, kind, score, json.loads(tries)) for case, arm, status, kind, score, tries in found
+    }
     assert len(table) == len(found), "a case and arm has more than one row"
     return table
 
 
 def asked(journal: Journal) -> dict[tuple[str, str], list[Entry]]:
     arms = {model: arm for arm, model in ARMS.items()}
-    told = defaultdict(list)
+    told: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in journal.entries:
         told[entry.case.replace("case ", "c"), arms[entry.model]].append(entry)
     return told
@@ -116,17 +128,25 @@ def lost(row: Row, entries: Sequence[Entry], goods: Sequence[float]) -> int:
     missing = unread(row.ends, entries)
     assert missing is not None, f"{row.ends} does not fit {[(e.behaviour, e.ends) for e in entries]}"
     assert row.status == STATUS[row.end]
-    assert row.score == {"ok": entries[-1].score if row.end == "ok" else 0.0, "model_error": 0.0}.get(row.status)
-    assert all(end in TRANSIENT for end in row.ends[:-1]), f"asked again after {row.ends}"
+    assert row.score == (entries[-1].score if row.end == "ok" else 0.0 if row.status == "model_error" else None)
     assert all(seconds <= TIMEOUT_S + 1 for _, _, _, seconds, *_ in row.attempts)
-    if row.end in TRANSIENT and (missing or entries[-1].retry):
+    may_retry = (row.end == "network" and missing > 0) or entries[-1].retry
+    if row.end in TRANSIENT and may_retry:
         assert len(row.attempts) >= ATTEMPTS, f"gave up {[e.behaviour for e in entries]} after {row.ends}"
-    for before, after in zip(entries, entries[1:], strict=False):
-        assert before.retry, f"asked again after {before.behaviour}"
-        assert after.at - before.at >= before.wait_s, f"asked again too early after {before.behaviour}"
-    if len(row.attempts) > ATTEMPTS:  # only while it is open whether the endpoint itself is down
-        assert not any(entries[0].at < good < entries[ATTEMPTS - 1].at for good in goods)
+    for place, (before, after) in enumerate(pairwise(entries), start=1):
+        if not doubtful(entries[:place], goods):
+            assert before.retry, f"asked again after {before.behaviour}"
+            assert place < ATTEMPTS, f"asked too often: {before.behaviour}"
+            assert after.at - before.at >= before.wait_s, f"asked again too early after {before.behaviour}"
     return missing
+
+
+def doubtful(entries: Sequence[Entry], goods: Sequence[float]) -> bool:
+    """Whether, after these failures, it was open if the endpoint is down: no good answer since the first of them.
+
+    product.md: nothing is recorded of a case while the endpoint itself is in doubt, so it is asked again.
+    """
+    return not any(entries[0].at < good < entries[-1].at - 0.05 for good in goods)
 
 
 def longest_s(entries: Sequence[Entry]) -> float:
@@ -134,12 +154,18 @@ def longest_s(entries: Sequence[Entry]) -> float:
     return sum(TIMEOUT_S + BACKOFF_S + entry.wait_s for entry in entries)
 
 
-def check(folder: Path, server: Hostile, ran: Ended) -> None:
+def sound(*, stream: bool = False) -> tuple[Behaviour, ...]:
+    """The catalogue without what is known to break."""
+    return tuple(behaviour for behaviour in catalogue(stream=stream) if behaviour.name not in KNOWN)
+
+
+def check(folder: Path, server: Hostile, ran: Ended, cases: int = CASES) -> None:
     """Everything that must hold after a run, whatever the server did."""
     assert "Traceback" not in ran.err, ran.err
     assert ran.code in (3, 4), ran.err
     table, told = rows(folder), asked(server.journal)
-    assert table.keys() == told.keys() == {(f"c{n}", arm) for n in range(CASES) for arm in ARMS}
+    assert table.keys() == {(f"c{n}", arm) for n in range(cases) for arm in ARMS}
+    assert told.keys() <= table.keys()
     goods = [entry.at for entry in server.journal.entries if entry.behaviour == "good"]
     assert sum(lost(row, told[key], goods) for key, row in table.items()) <= server.journal.closed_idle
     # Retries: one in five requests at most, next to what the always failing cases cost by their own right.
@@ -183,10 +209,46 @@ SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3,
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_each_request_ends_in_the_one_outcome_its_answers_give(tmp_path: Path, seed: int, calm_mib: float) -> None:
-    with Hostile(seed, size=CASES, close_idle=0.2) as server:
+    with Hostile(seed, size=CASES, behaviours=sound(), close_idle=0.05) as server:
         ran = run(tmp_path, write(tmp_path, server.url))
         check(tmp_path, server, ran)
     assert ran.peak_mib < calm_mib + 200
+
+
+@pytest.mark.xfail(reason="a job cannot stream yet")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_so_does_each_streamed_request(tmp_path: Path, seed: int, calm_mib: float) -> None:
+    with Hostile(seed, size=CASES, behaviours=sound(stream=True), stream=True, close_idle=0.05) as server:
+        ran = run(tmp_path, write(tmp_path, server.url, arms="stream = true"))
+        check(tmp_path, server, ran)
+    assert ran.peak_mib < calm_mib + 200
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name])) for name in KNOWN])
+def test_nor_does_one_bad_answer_break_the_job(tmp_path: Path, name: str) -> None:
+    behaviours = [behaviour for behaviour in catalogue() if behaviour.name == name]
+    with Hostile(1, size=8, behaviours=behaviours) as server:
+        check(tmp_path, server, run(tmp_path, write(tmp_path, server.url, cases=8)), cases=8)
+    assert {entry.behaviour for entry in server.journal.entries} == {name, "good"}
+
+
+@pytest.mark.xfail(reason="aiohttp gives a resting connection's unasked answer to the next request on it")
+def test_an_answer_nobody_asked_for_is_nobodys_answer(tmp_path: Path) -> None:
+    """It comes on a connection that rests in the pool: whoever takes that one next must not read it as its own."""
+    with Hostile(1, size=CASES, behaviours=[POISONED] * CASES) as server:
+        ran = run(tmp_path, write(tmp_path, server.url))
+    assert ran.code in (3, 4), ran.err
+    told = asked(server.journal)
+    assert {key: row.score for key, row in rows(tmp_path).items()} == {key: told[key][-1].score for key in told}
+
+
+@pytest.mark.xfail(reason="while it is open whether the endpoint is down, Retry-After is cut to 2 s")
+def test_no_request_is_asked_again_before_the_time_it_was_told(tmp_path: Path) -> None:
+    told, slow = ([one for one in catalogue() if one.name == name] for name in ("429 36000", "slow"))
+    with Hostile(1, size=30, behaviours=[*told * 22, *slow * 8]) as server:
+        ran = run(tmp_path, write(tmp_path, server.url, cases=30))
+    assert ran.code in (3, 4), ran.err
+    assert len(server.journal.entries) == 60
 
 
 def endings(folder: Path) -> dict[tuple[str, str], tuple[str, str | None, float | None]]:
@@ -197,9 +259,9 @@ def endings(folder: Path) -> dict[tuple[str, str], tuple[str, str | None, float 
 def test_killed_in_the_middle_it_ends_as_if_it_had_not_been(tmp_path: Path, evalsvc: Any, seed: int) -> None:
     whole, parts = tmp_path / "whole", tmp_path
     whole.mkdir()
-    with Hostile(seed, size=CASES) as server:
+    with Hostile(seed, size=CASES, behaviours=sound()) as server:
         run(whole, write(whole, server.url))
-    with Hostile(seed, size=CASES) as server:
+    with Hostile(seed, size=CASES, behaviours=sound()) as server:
         job = write(parts, server.url)
         process = start(parts, job)
         while len(server.journal.entries) < CASES:

@@ -360,7 +360,10 @@ def evidence_of(candidate: list[float], baseline: list[float]) -> Evidence:
         category=array("q", [0] * n),
         arms={arm: ArmScores(mean=scores, low=scores, high=scores) for arm, scores in each.items()},
     )
-    latency = {arm: LatencySamples(seconds=array("d", [0.02] * n)) for arm in Arm}
+    latency = {
+        arm: LatencySamples(seconds=array("d", [0.02] * n), scheduled=array("d", [0.02] * n), first_token=array("d"))
+        for arm in Arm
+    }
     return Evidence(tables=(table,), latency=latency, totals=dict.fromkeys(Arm, totals), outcomes=2 * n, simulated=True)
 
 

@@ -43,12 +43,16 @@ CREATE TABLE outcomes (
     finish_reason TEXT,
     refusal       TEXT,
     tool_calls    TEXT,
+    reasoning     TEXT,
+    logprobs      TEXT,
     model         TEXT,                      -- as the server names it
     fingerprint   TEXT,
     input_tokens  INTEGER,
     output_tokens INTEGER,
     latency_s     REAL,                      -- of the last attempt: hand-over to last byte
     first_byte_s  REAL,
+    first_token_s REAL,                      -- of a streamed answer
+    since_scheduled_s REAL NOT NULL,         -- all waits and attempts included
     tainted       INTEGER NOT NULL,          -- the event loop lagged while it was measured
     simulated     INTEGER NOT NULL,
     repaired      TEXT,

@@ -82,7 +82,13 @@ class Make:
 
     @staticmethod
     def samples(seconds: Iterable[float], missing: int = 0, tainted: int = 0) -> LatencySamples:
-        return LatencySamples(seconds=array("d", seconds), missing=missing, tainted=tainted)
+        return LatencySamples(
+            seconds=array("d", seconds),
+            scheduled=array("d", seconds),
+            first_token=array("d"),
+            missing=missing,
+            tainted=tainted,
+        )
 
     def evidence(
         self,

@@ -72,7 +72,7 @@ async def taken(plan: Plan) -> list[tuple[int, Arm, int]]:
 
 @pytest.mark.anyio
 async def test_both_arms_of_a_case_stand_side_by_side_and_take_turns_to_be_first() -> None:
-    got = await taken(Plan(job(trials=2), chunks(4), set()))
+    got = await taken(Plan(job(trials=2), "J", chunks(4), set()))
     assert len(got) == 16
     for first, second in zip(got[::2], got[1::2], strict=True):
         assert first[0] == second[0]
@@ -83,13 +83,13 @@ async def test_both_arms_of_a_case_stand_side_by_side_and_take_turns_to_be_first
 @pytest.mark.anyio
 async def test_what_is_done_is_left_out() -> None:
     done = {(0, Arm.CANDIDATE, 0), (0, Arm.BASELINE, 0), (3, Arm.BASELINE, 0)}
-    got = await taken(Plan(job(), chunks(4), done))
+    got = await taken(Plan(job(), "J", chunks(4), done))
     assert not done & set(got)
     assert len(got) == 5
 
 
 @pytest.mark.anyio
 async def test_messages() -> None:
-    request = await Plan(job(system="be brief"), chunks(2), set()).take()
+    request = await Plan(job(system="be brief"), "J", chunks(2), set()).take()
     assert request is not None
     assert request.messages == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "q0"}]

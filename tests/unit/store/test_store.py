@@ -74,6 +74,7 @@ def outcome(position: int, arm: Arm, value: float | None = 1.0, *, trial: int = 
         completion=Completion(text="a\x00b", model="m-1", input_tokens=10, output_tokens=2, latency_s=0.5),
         scores={"exact_match": Score(value=value, explanation="why"), "shape": Score(value=1.0)},
         attempts=(Attempt(seconds=0.1, kind="server", status=500), Attempt(retry_wait_s=1.0, seconds=0.5)),
+        since_scheduled_s=1.5,
         finished_at=1.0,
     )
 

@@ -1,0 +1,89 @@
+"""A rate nobody told us, learnt from 429s.
+
+It starts at the rate of answers seen, is cut by a tenth with each new episode of 429s, and grows while there are none
+and it is used: by halves until the second cut, then by 1% a round for eight rounds, which keeps close to a limit that
+stands, then faster and faster, which leaves behind a limit that is gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from evalsvc.engine.limits.budget import Budget
+
+#: How often the counts are looked at, and how far back.
+_LOOK_S = 0.5
+_LOOKS = 5
+_ROUND_S = 1.0
+_ROUND_REQUESTS = 10
+_BURST_S = 0.1
+_CUT = 0.9
+_USED = 0.8
+_LOWEST_PER_SECOND = 0.2
+_FIRST_STEP = 0.5
+_STEP = 0.01
+_STEADY_ROUNDS = 8
+
+
+class LearntRate:
+    """The rate cap of one endpoint; ``budget`` is None as long as there is none.
+
+    ``look`` is due at ``next_look``.
+    """
+
+    __slots__ = ("_clean_rounds", "_looks", "_probing", "_round_admitted", "_round_at", "budget", "next_look")
+
+    def __init__(self, now: float) -> None:
+        self.budget: Budget | None = None
+        self.next_look = now
+        self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS)
+        self._probing = True
+        self._clean_rounds = 0
+        self._round_at = now
+        self._round_admitted = 0
+
+    def look(self, now: float, *, admitted: int, answered: int, limited: int) -> None:
+        """Note the running counts, and end the round if it is time."""
+        self.next_look = now + _LOOK_S
+        self._looks.append((now, answered, limited))
+        if self.budget is None:
+            return
+        seconds, requests = now - self._round_at, admitted - self._round_admitted
+        if seconds >= max(_ROUND_S, _ROUND_REQUESTS / self.budget.rate):
+            if requests >= _USED * self.budget.rate * seconds:
+                self._grow()
+            self._new_round(now, admitted)
+
+    def cut(self, now: float, *, admitted: int, answered: int) -> None:
+        """A new episode of 429s."""
+        observed = max(_LOWEST_PER_SECOND, self._answers_per_second(now, answered))
+        if self.budget is None:
+            self.budget = Budget(60.0 * observed, now=now, burst_s=_BURST_S)
+        else:
+            self.budget.set_rate(max(_LOWEST_PER_SECOND, min(_CUT * self.budget.rate, observed)))
+            self._probing = False
+        self.budget.level = min(self.budget.level, 0.0)
+        self._clean_rounds = 0
+        self._new_round(now, admitted)
+
+    def share_limited(self, answered: int, limited: int) -> float:
+        """Share of 429s among the last seconds' answers."""
+        _, answered_then, limited_then = self._looks[0] if self._looks else (0.0, 0, 0)
+        refused = limited - limited_then
+        return refused / max(1, refused + answered - answered_then)
+
+    def _answers_per_second(self, now: float, answered: int) -> float:
+        then, answered_then, _ = self._looks[0] if self._looks else (now, 0, 0)
+        return (answered - answered_then) / max(1.0, now - then)
+
+    def _grow(self) -> None:
+        assert self.budget is not None
+        self._clean_rounds += 1
+        if self._probing:
+            step = _FIRST_STEP
+        else:
+            step = min(_FIRST_STEP, _STEP * 2 ** max(0, self._clean_rounds - _STEADY_ROUNDS))
+        self.budget.set_rate(self.budget.rate * (1.0 + step))
+
+    def _new_round(self, now: float, admitted: int) -> None:
+        self._round_at, self._round_admitted = now, admitted
