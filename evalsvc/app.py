@@ -10,9 +10,11 @@ import secrets
 import signal
 import sys
 import time
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import anyio
 
 from evalsvc import config, jobfile
 from evalsvc.core.progress import Progress
-from evalsvc.core.records import Case, Job
+from evalsvc.core.records import Case, Job, Role
 from evalsvc.core.states import JobState
 from evalsvc.core.view import ReportView
 from evalsvc.engine.endpoints import Endpoint
@@ -46,7 +48,7 @@ _ANY_ROW = 2**30
 class PreparedJob:
     """A job that has been read and checked whole: every file, option, endpoint and key it names is there.
 
-    ``counts`` are the cases of each suite, before ``--limit``.
+    ``counts`` are the cases of each suite, before ``--limit``; ``warnings`` belong into the record.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class PreparedJob:
     keys: Mapping[str, str | None]
     scorers: Mapping[str, Sequence[tuple[str, Scorer]]]
     counts: Mapping[str, int]
+    warnings: Sequence[str]
 
     @property
     def job(self) -> Job:
@@ -107,9 +110,19 @@ def prepare(
     keys = {name: config.api_key(name, endpoint, os.environ) for name, endpoint in endpoints.items()}
     scorers = {suite.name: _scorers(file, index) for index, suite in enumerate(file.job.suites)}
     prepared = PreparedJob(
-        path=job_path, config=settings, file=file, endpoints=endpoints, keys=keys, scorers=scorers, counts={}
+        path=job_path,
+        config=settings,
+        file=file,
+        endpoints=endpoints,
+        keys=keys,
+        scorers=scorers,
+        counts={},
+        warnings=[],
     )
-    return replace(prepared, counts={suite.name: _check_cases(prepared, suite.name) for suite in file.job.suites})
+    inputs = {role: array("q") for role in Role}
+    counts = {suite.name: _check_cases(prepared, suite.name, inputs[suite.role]) for suite in file.job.suites}
+    warnings = [warning for role, hashes in inputs.items() for warning in _repeated(role, hashes)]
+    return replace(prepared, counts=counts, warnings=warnings)
 
 
 def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
@@ -126,17 +139,27 @@ def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
     return scorers
 
 
-def _check_cases(prepared: PreparedJob, suite: str) -> int:
+def _check_cases(prepared: PreparedJob, suite: str, inputs: array[int]) -> int:
+    """Read a suite whole; raises `JobError` for a case that its scorers cannot score. ``inputs`` gathers hashes."""
     count = 0
     for case in prepared.cases(suite):
         count += 1
+        inputs.append(hash(case.input if isinstance(case.input, str) else str(case.input)))
         for label, scorer in prepared.scorers[suite]:
             lack = scorer.check(case)
             if lack is not None:
                 dataset = next(spec.dataset for spec in prepared.job.suites if spec.name == suite)
                 file = str(prepared.file.files[dataset])
-                raise JobError(f"{lack} (scorer {label!r})", file=file, line=case.line, key="expected")
+                raise JobError(f"{lack} (scorer {label!r})", file=file, line=case.line, key=scorer.needs)
     return count
+
+
+def _repeated(role: Role, inputs: array[int]) -> list[str]:
+    """A warning when cases of one role ask the same: each counts as if it were evidence of its own."""
+    ordered = sorted(inputs)
+    repeats = sum(one == other for one, other in pairwise(ordered))
+    said = f"{repeats} of {len(inputs)} {role} cases repeat the input of another one, and count as if they did not"
+    return [said] if repeats else []
 
 
 async def run_job(
@@ -170,11 +193,13 @@ async def _create(prepared: PreparedJob, jobs: JobStore) -> str:
 
 
 def _planned(prepared: PreparedJob) -> Iterator[tuple[int, Case]]:
+    """The cases that take part, with their positions. Raises `JobError` when a data set is not what was hashed."""
     positions = planned_positions(prepared.counts, seed=prepared.job.seed, limit=prepared.job.limit)
     for suite, places in positions.items():
-        for case, position in zip(prepared.cases(suite), places, strict=True):
+        for case, position in zip(prepared.cases(suite), places, strict=False):
             if position >= 0:
                 yield position, case
+    prepared.file.check_unchanged()
 
 
 async def _ask(
@@ -223,7 +248,7 @@ async def _decide(prepared: PreparedJob, database: Database, row: JobRow) -> dic
         for name, url in _urls(prepared.endpoints).items()
         if row.endpoints.get(name) != url
     ]
-    return await finalizer.run(prepared.job, row.id, warnings=moved, now=time.time())
+    return await finalizer.run(prepared.job, row.id, warnings=[*prepared.warnings, *moved], now=time.time())
 
 
 def _price(endpoint: EndpointSettings) -> tuple[float, float] | None:
@@ -312,7 +337,7 @@ async def simulate(
 
 
 def _known_cases(job_path: Path | None, datasets: Sequence[Path]) -> Iterator[Case]:
-    from evalsvc.core.records import Role, ScorerSpec, SuiteSpec
+    from evalsvc.core.records import ScorerSpec, SuiteSpec
     from evalsvc.suites.base import read_suite
 
     if job_path is not None:
@@ -330,7 +355,7 @@ def write_results(view: ReportView, folder: Path) -> None:
     from evalsvc.reports import html
 
     folder.mkdir(parents=True, exist_ok=True)
-    _write_whole(folder / "decision.json", json.dumps(view.record, indent=1, ensure_ascii=False) + "\n")
+    _write_whole(folder / "decision.json", json.dumps(view.record, indent=1) + "\n")
     _write_whole(folder / "report.html", html.render(view))
 
 

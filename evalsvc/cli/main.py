@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -66,6 +67,10 @@ def main() -> NoReturn:
     except EvalsvcError as error:
         click.echo(f"evalsvc: {error}", err=True)
         code = exit_code_of(error)
+    except OSError as error:  # a full disk behind stdout, a reader that went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"evalsvc: cannot print: {error.strerror}", err=True)
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -107,7 +107,7 @@ def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
 
     record = finished.view.record
     if as_json:
-        click.echo(json.dumps(record, ensure_ascii=False))
+        click.echo(json.dumps(record))  # ASCII: a model's name may hold what a terminal would obey
     else:
         width = min(shutil.get_terminal_size((100, 24)).columns, 120)
         click.echo(report_text(finished.view, color=sys.stdout.isatty(), width=width))

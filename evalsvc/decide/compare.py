@@ -23,8 +23,8 @@ MOST_ALIKE = 100_000
 def compare(candidate: Floats, baseline: Floats, threshold: float, level: float) -> Estimate:
     """Mean of candidate - baseline over complete pairs, by the method its scores call for.
 
-    Tango where every score is 0 or 1; else t; where t would lie (fewer than `FEWEST_FOR_T` cases, no variance), the
-    betting interval.
+    Tango where every score is 0 or 1; else t; where t would lie (fewer than `FEWEST_FOR_T` cases, no variance, or so
+    little that one unlike case would move the mean out of the interval), the betting interval.
 
     Args:
         candidate: scores in [0, 1], no NaN.
@@ -69,8 +69,15 @@ def cases_needed(candidate: Floats, baseline: Floats, estimate: Estimate, settin
 def _method(candidate: Floats, baseline: Floats) -> str:
     if all(bool(np.isin(scores, (0.0, 1.0)).all()) for scores in (candidate, baseline)):
         return "tango"
-    few = len(candidate) < FEWEST_FOR_T
-    return "betting" if few or not has_spread(candidate - baseline) else "t"
+    n, differences = len(candidate), candidate - baseline
+    if n < FEWEST_FOR_T or not has_spread(differences):
+        return "betting"
+    # An interval narrower than the weight of one case would not survive one unlike the others, and so few cannot
+    # rule that out.
+    interval = paired_t(differences, level=0.95)
+    assert interval.low is not None
+    assert interval.high is not None
+    return "betting" if interval.high - interval.low < 1 / n else "t"
 
 
 def _cases_needed_alike(difference: float, method: str, settings: Settings) -> int | None:

@@ -11,6 +11,8 @@ from evalsvc.store.outcomes import OutcomeStore
 _BATCH = 256
 _LINGER_S = 0.05
 _FULL = 4 * _BATCH
+_BATCH_CHARS = 4 * 2**20
+_FULL_CHARS = 4 * _BATCH_CHARS
 
 
 class Recorder:
@@ -27,6 +29,7 @@ class Recorder:
         self._job_id = job_id
         self._progress = progress
         self._buffer: list[Outcome] = []
+        self._chars = 0
         self._some = anyio.Event()
         self._batch = anyio.Event()
         self._room = anyio.Event()
@@ -34,12 +37,14 @@ class Recorder:
 
     async def put(self, outcome: Outcome) -> None:
         """Hand over an outcome; waits while the buffer is full."""
-        while len(self._buffer) >= _FULL:
+        while len(self._buffer) >= _FULL or self._chars >= _FULL_CHARS:
             await self._room.wait()
         self._buffer.append(outcome)
         if len(self._buffer) == 1:
             self._some.set()
-        if len(self._buffer) == _BATCH:
+        if outcome.completion is not None:
+            self._chars += len(outcome.completion.text)
+        if len(self._buffer) >= _BATCH or self._chars >= _BATCH_CHARS:
             self._batch.set()
 
     def close(self) -> None:
@@ -61,7 +66,7 @@ class Recorder:
                 await self._flush()
 
     async def _flush(self) -> None:
-        batch, self._buffer = self._buffer, []
+        batch, self._buffer, self._chars = self._buffer, [], 0
         if not self._closing:
             self._some, self._batch = anyio.Event(), anyio.Event()
         room, self._room = self._room, anyio.Event()

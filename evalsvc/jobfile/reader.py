@@ -48,6 +48,12 @@ class JobFile:
         """An error at a key of the job file (``("suites", 0, "scorer", "tolerance")``), ready to be raised."""
         return self.source.error(key_path, message)
 
+    def check_unchanged(self) -> None:
+        """Raise `JobError` when a file the job names no longer holds what `sha256` says."""
+        for name, path in self.files.items():
+            if _file_sha256(path) != self.sha256[name]:
+                raise JobError("changed while it was being read; run the job again", file=str(path))
+
 
 def read(path: Path, *, limit: int | None = None) -> JobFile:
     """Read and check a job file and hash the files it names.

@@ -1,12 +1,15 @@
-"""Any OpenAI-compatible ``/chat/completions`` on the direct path: no SDK between the request and the socket."""
+"""OpenAI-compatible ``/chat/completions`` and ``/completions`` on the direct path: no SDK before the socket."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import orjson
 
 from evalsvc.core.records import Completion, Request
-from evalsvc.errors import ProviderError
+from evalsvc.errors import ProviderError, RequestRejected
 from evalsvc.providers.replies import completion_of
+from evalsvc.providers.streams import StreamedAnswer
 from evalsvc.providers.transport import Transport
 
 
@@ -20,26 +23,74 @@ class OpenAIProvider:
     """
 
     def __init__(self, *, base_url: str, api_key: str | None, transport: Transport) -> None:
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._chat_url = f"{base_url.rstrip('/')}/chat/completions"
+        self._text_url = f"{base_url.rstrip('/')}/completions"
         self._key = api_key
         self._transport = transport
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key is not None:
             self._headers["Authorization"] = f"Bearer {api_key}"
+        self._stream_headers = {**self._headers, "Accept": "text/event-stream"}
 
     async def complete(self, request: Request) -> Completion:
         """See `Provider.complete`."""
-        body = orjson.dumps({"model": request.model, "messages": request.messages, **request.params})
         try:
-            return completion_of(await self._transport.post(self._url, self._headers, body))
+            url = self._chat_url if request.api == "chat" else self._text_url
+            body = _encoded(body_of(request))
+            if not request.stream:
+                return completion_of(await self._transport.post(url, self._headers, body))
+            answer = StreamedAnswer()
+            reply = await self._transport.stream(url, self._stream_headers, body, answer.take)
+            return answer.completion(reply)
         except ProviderError as error:
-            raise self._without_key(error) from error.__cause__
-
-    def _without_key(self, error: ProviderError) -> ProviderError:
-        if self._key:
-            error.args = tuple(str(part).replace(self._key, "[key]") for part in error.args)
-        return error
+            raise without_key(error, self._key) from error.__cause__
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""
         await self._transport.aclose()
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        raise RequestRejected(f"the request cannot be written as JSON: {error}") from None
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """The JSON body of a request for ``/chat/completions`` or ``/completions``; ``params`` have the last word.
+
+    Raises `RequestRejected` for a conversation that ``/completions`` cannot be asked.
+    """
+    body: dict[str, Any] = {"model": request.model}
+    if request.api == "chat":
+        body["messages"] = request.messages
+        if request.case.tools:
+            body["tools"] = request.case.tools
+    else:
+        body["prompt"] = prompt_of(request)
+    if request.stream:
+        body["stream_options"] = {"include_usage": True}
+    body.update(request.params)
+    if request.stream:
+        body["stream"] = True
+    return body
+
+
+def prompt_of(request: Request) -> str:
+    """The one text of a request for ``/completions``. Raises `RequestRejected` for anything longer."""
+    if len(request.messages) == 1:
+        message = request.messages[0]
+        if message.get("role") == "user" and isinstance(message.get("content"), str):
+            return str(message["content"])
+    raise RequestRejected(
+        'api = "completions" takes one text and no system prompt: how a chat becomes a prompt is the model\'s own'
+        ' template; use api = "chat"'
+    )
+
+
+def without_key(error: ProviderError, key: str | None) -> ProviderError:
+    """The same error, the key struck out wherever the server or a library repeated it."""
+    if key:
+        error.args = tuple(str(part).replace(key, "[key]") for part in error.args)
+    return error

@@ -151,8 +151,10 @@ class Headers(Mapping[str, str]):
 
 
 def _not_answered(error: PyreqwestError, timeout_s: float) -> ProviderError:
-    """What a failure before the headers means; its class alone says little (a reset after sending reads as one of
-    connecting, a missing answer as a timeout of connecting), its causes tell.
+    """What a failure before the headers means.
+
+    Its class alone says little: a reset after sending reads as one of connecting, a missing answer as a timeout of
+    connecting. Its causes tell.
     """
     reasons = _reasons(error)
     text = " ".join(reasons).lower()
@@ -178,8 +180,8 @@ def _broken_off(error: PyreqwestError, timeout_s: float) -> ProviderError:
 
 def _reasons(error: PyreqwestError) -> list[str]:
     """Messages from the outermost to the first cause."""
-    details = error.details if isinstance(error, DetailedPyreqwestError) else None
-    return [error.message, *(cause["message"] for cause in (details or {}).get("causes") or ())]
+    causes = error.details["causes"] if isinstance(error, DetailedPyreqwestError) else None
+    return [error.message, *(cause["message"] for cause in causes or ())]
 
 
 async def _drain(response: Response) -> None:

@@ -24,6 +24,7 @@ from evalsvc.errors import (
     RateLimited,
     RequestRejected,
 )
+from evalsvc.providers.quota import quota_of
 from evalsvc.providers.transport import Reply
 
 _CONTEXT = re.compile(
@@ -32,17 +33,29 @@ _CONTEXT = re.compile(
 )
 _FILTERED = re.compile(r"content_filter|content_policy|content management policy|responsible ai", re.IGNORECASE)
 _QUOTA = re.compile(r"insufficient_quota|billing_hard_limit|exceeded your current quota|credit balance", re.IGNORECASE)
+_RATE = re.compile(r"rate.?limit", re.IGNORECASE)
 _BUSY = re.compile(r"overloaded|unavailable|server_error|internal|timeout", re.IGNORECASE)
 _SECRET = re.compile(r"\b(sk|pk|key|xai|gsk|hf)[-_][\w*.-]{8,}", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _EXCERPT = 200
+MENDED = "lone surrogates replaced"
 
 
 def completion_of(reply: Reply) -> Completion:
-    """The completion in an answer. Raises the `ProviderError` that the answer means."""
+    """The completion in an answer of ``/chat/completions`` or ``/completions``.
+
+    Raises the `ProviderError` that the answer means.
+    """
     if reply.status != 200:
         raise_for(reply)
-    data, mended = parse(reply)
+    data, mended = parse(reply.body)
+    return completion_from(data, reply, mended)
+
+
+def completion_from(
+    data: dict[str, Any], reply: Reply, mended: str | None, first_token_s: float | None = None
+) -> Completion:
+    """The completion in an answer's JSON; its times and headers are the reply's."""
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         if data.get("error"):
@@ -51,51 +64,65 @@ def completion_of(reply: Reply) -> Completion:
     choice = choices[0]
     message = choice.get("message")
     if not isinstance(message, dict):
-        raise Garbled("the answer's first choice has no message", status=200)
+        if not isinstance(choice.get("text"), str):
+            raise Garbled("the answer's first choice has no message", status=200)
+        message = {"content": choice["text"]}
     usage = data.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Completion(
         text=_text(message.get("content")),
-        finish_reason=_string(choice.get("finish_reason")),
-        refusal=_string(message.get("refusal")),
+        finish_reason=string(choice.get("finish_reason")),
+        refusal=string(message.get("refusal")),
         tool_calls=_tool_calls(message.get("tool_calls")),
-        model=_string(data.get("model")),
-        fingerprint=_string(data.get("system_fingerprint")),
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
+        reasoning=string(message.get("reasoning_content")) or string(message.get("reasoning")),
+        logprobs=choice.get("logprobs"),
+        model=string(data.get("model")),
+        fingerprint=string(data.get("system_fingerprint")),
+        input_tokens=count(usage.get("prompt_tokens")),
+        output_tokens=count(usage.get("completion_tokens")),
         latency_s=reply.total_s,
         first_byte_s=reply.first_byte_s,
+        first_token_s=first_token_s,
+        quota=quota_of(reply.headers),
         simulated="x-evalsvc-simulated" in reply.headers,
         repaired=mended,
     )
 
 
-def parse(reply: Reply) -> tuple[dict[str, Any], str | None]:
-    """The JSON object in an answer, and what had to be mended. Raises `Garbled`.
+def parse(body: bytes) -> tuple[dict[str, Any], str | None]:
+    """The JSON object in the body of an answer with status 200, and what had to be mended. Raises `Garbled`.
 
     orjson refuses lone surrogates, which broken tokenizers do emit as escapes: the slow path reads them and puts U+FFFD
     in their place, since no database and no terminal can hold them.
     """
     mended = None
     try:
-        data = orjson.loads(reply.body)
+        data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        data, mended = _parse_surrogates(reply)
+        data, mended = mend(parse_surrogates(body)), MENDED
     if not isinstance(data, dict):
-        raise Garbled("the answer is JSON, but no object", status=reply.status)
+        raise Garbled("the answer is JSON, but no object", status=200)
     return data, mended
 
 
-def _parse_surrogates(reply: Reply) -> tuple[Any, str]:
+def parse_surrogates(body: bytes) -> Any:
+    """JSON that orjson refuses because of lone surrogates, which stand in the result. Raises `Garbled`."""
     try:
-        text = reply.body.decode()
-        data = json.loads(text, parse_constant=_no_constant) if "\\ud" in text.lower() else _no_constant("")
-        clean = json.dumps(data, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return orjson.loads(clean), "lone surrogates replaced"
+        text = body.decode()
+        return json.loads(text, parse_constant=_no_constant) if "\\ud" in text.lower() else _no_constant("")
     except (ValueError, RecursionError):
-        excerpt = excerpt_of(reply.body)
+        excerpt = excerpt_of(body)
         sort = "HTML" if excerpt.lower().startswith(("<!doctype", "<html")) else "no JSON"
-        raise Garbled(f"the answer is {sort}: {excerpt}", status=reply.status) from None
+        raise Garbled(f"the answer is {sort}: {excerpt}", status=200) from None
+
+
+def mend(data: Any) -> Any:
+    """The same JSON value with pairs of surrogates joined and lone ones replaced. Raises `Garbled`."""
+    try:
+        text = json.dumps(data, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return orjson.loads(text)
+    except (ValueError, RecursionError):
+        raise Garbled("the answer's JSON is beyond mending", status=200) from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -105,9 +132,9 @@ def _no_constant(name: str) -> NoReturn:
 def raise_for(reply: Reply) -> NoReturn:
     """Raise what an answer with a status other than 200 means."""
     status = reply.status
-    message = f"HTTP {status}: {excerpt_of(reply.body)}"
-    error = _mapped(status, message, retry_after(reply.headers))
+    error = _mapped(status, f"HTTP {status}: {excerpt_of(reply.body)}", retry_after(reply.headers))
     error.status = status
+    error.quota = quota_of(reply.headers)
     raise error
 
 
@@ -131,14 +158,24 @@ def _mapped(status: int, message: str, wait: float | None) -> ProviderError:
 
 
 def raise_for_error_in_200(error: Any) -> NoReturn:
-    """Raise what an ``error`` object inside an answer with status 200 means."""
-    message = excerpt_of(orjson.dumps(error))
+    """Raise what an ``error`` object inside an answer or a stream with status 200 means."""
+    words = json.dumps(error, ensure_ascii=False).encode("utf-8", "replace")
+    message = f"an error inside HTTP 200: {excerpt_of(words)}"
+    found = _mapped(_code_of(error, message), message, None)
+    found.status = 200
+    raise found
+
+
+def _code_of(error: Any, message: str) -> int:
+    """The status the error would have had: its own code, else by its words; 200 where they tell nothing."""
     code = error.get("code") if isinstance(error, dict) else None
-    if code == 429 or re.search(r"rate.?limit", message, re.IGNORECASE):
-        raise RateLimited(f"an error inside HTTP 200: {message}", status=200)
-    if (isinstance(code, int) and code >= 500) or _BUSY.search(message):
-        raise Overloaded(f"an error inside HTTP 200: {message}", status=200)
-    raise Garbled(f"an error inside HTTP 200: {message}", status=200)
+    if isinstance(code, int) and 400 <= code < 600:
+        return code
+    if _QUOTA.search(message) or _RATE.search(message):
+        return 429
+    if _CONTEXT.search(message) or _FILTERED.search(message):
+        return 400
+    return 500 if _BUSY.search(message) else 200
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
@@ -190,7 +227,8 @@ def _text(content: Any) -> str:
     raise Garbled("the message's content is no text", status=200)
 
 
-def _string(value: Any) -> str | None:
+def string(value: Any) -> str | None:
+    """A text that is not empty, else None."""
     return value if isinstance(value, str) and value else None
 
 
@@ -199,5 +237,6 @@ def _tool_calls(value: Any) -> list[dict[str, Any]] | None:
     return calls or None
 
 
-def _count(value: Any) -> int | None:
+def count(value: Any) -> int | None:
+    """A number of tokens, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None

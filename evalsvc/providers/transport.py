@@ -59,7 +59,7 @@ class Transport(Protocol):
 
 
 def is_stream(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether an answer is read piece by piece: errors and plain JSON, which some servers send all the same, are not."""
+    """Whether an answer is read piece by piece: an error is not, nor plain JSON, which some servers send instead."""
     return status == 200 and "json" not in headers.get("content-type", "").lower()
 
 

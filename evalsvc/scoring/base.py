@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -32,6 +32,9 @@ class Scorer(ABC):
     """Scores one answer to one case. Pure: no I/O, no clock, no state."""
 
     __slots__ = ()
+
+    #: The key of a case that `check` is about.
+    needs: ClassVar[str] = "expected"
 
     @property
     def offload(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jsonschema_rs
 import orjson
@@ -63,6 +63,8 @@ class JsonSchema(TextScorer):
     """
 
     schema: Annotated[dict[str, Any], AfterValidator(_usable)] | None = None
+    needs: ClassVar[str] = "schema"
+
     fenced: bool = False
     duplicate_keys: Literal["reject", "last"] = "reject"
 
@@ -70,11 +72,11 @@ class JsonSchema(TextScorer):
         """The case or the scorer needs a valid schema."""
         schema = self._schema(case)
         if schema is None:
-            return "has no schema, and the scorer has none either"
+            return "missing, and the scorer has no schema either"
         try:
             _compile(schema)
         except ValueError as error:
-            return f"schema {error}"
+            return str(error)
         return None
 
     def compare(self, text: str, case: Case) -> Score:

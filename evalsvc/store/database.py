@@ -23,6 +23,7 @@ from evalsvc.errors import SchemaMismatch, StoreBusy, StoreError, StoreUnusable
 
 #: "evsv" in the file's header: this database is ours.
 APPLICATION_ID = 0x65767376
+_MAGIC = b"SQLite format 3\0"
 
 #: The SQLite library this process runs on.
 SQLITE_VERSION = sqlite3.sqlite_version
@@ -77,7 +78,10 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         SchemaMismatch: a newer evalsvc wrote it, or it is not one of ours.
         StoreUnusable: it cannot be opened.
     """
-    real = _real(path)
+    try:
+        real = _real(path)
+    except OSError as error:
+        raise StoreUnusable(f"{path}: {error.strerror}") from error
     with _Lock(real):
         writer = await _connect(real, _WRITER)
         try:
@@ -92,9 +96,19 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
 
 
 def _real(path: Path) -> Path:
-    real = path.resolve()  # through links, so that one file has one lock
+    """The file itself, so that one file has one lock; nothing that is not a database is touched."""
+    real = path.resolve()
     if not real.parent.is_dir():
         raise StoreUnusable(f"{path}: the folder {real.parent} does not exist")
+    if not real.exists():
+        return real
+    if not real.is_file():
+        raise StoreUnusable(f"{path} is no file")
+    if real.stat().st_nlink > 1:
+        raise StoreUnusable(f"{path} has several hard links: another process could open it by another name")
+    with real.open("rb") as file:
+        if file.read(len(_MAGIC)) not in (_MAGIC, b""):
+            raise SchemaMismatch(f"{path} is no evalsvc database")
     return real
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -91,7 +92,10 @@ def start(folder: Path, job: Path) -> subprocess.Popen[bytes]:
 def run(folder: Path, job: Path) -> Ended:
     started = time.monotonic()
     process = start(folder, job)
+    alarm = Timer(120, process.kill)  # no condition of these tests: a run that hangs must not hang them
+    alarm.start()
     _, status, usage = os.wait4(process.pid, 0)
+    alarm.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - started
     out, err = ((folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))

@@ -6,6 +6,8 @@ import fcntl
 import json
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,3 +254,37 @@ def test_help_teaches(evalsvc: Any) -> None:
     assert "evalsvc run" in evalsvc("--help").out
     assert "--patience" in evalsvc("run", "--help").out
     assert evalsvc("fly").code == 2
+
+
+def test_cases_that_repeat_each_other_are_said_to(evalsvc: Any, upstream: Any, write_job: Any, chat: Any) -> None:
+    server = upstream(lambda _: (200, chat("42")))
+    rows = [{"id": str(i), "input": "the same", "expected": "42"} for i in range(5)]
+    ran = evalsvc("run", write_job(rows, url=server.url), "--json")
+    assert any("4 of 5 target cases repeat" in warning for warning in ran.record["warnings"])
+
+
+def test_a_database_with_two_names_or_another_content_is_not_touched(
+    evalsvc: Any, write_job: Any, tmp_path: Path
+) -> None:
+    job = write_job(ROWS, url="http://127.0.0.1:9/v1")
+    (tmp_path / "text").write_text("no database")
+    ran = evalsvc("run", job, "--db", "text")
+    assert (ran.code, (tmp_path / "text").read_text()) == (78, "no database")
+    (tmp_path / "a.db").touch()
+    (tmp_path / "b.db").hardlink_to(tmp_path / "a.db")
+    ran = evalsvc("run", job, "--db", "b.db")
+    assert ran.code == 78
+    assert "hard links" in ran.err
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_full_disk_behind_stdout_is_one_line(evalsvc: Any, upstream: Any, write_job: Any, chat: Any) -> None:
+    server = upstream(lambda _: (200, chat("42")))
+    job = write_job(ROWS, url=server.url)
+    evalsvc("run", job)
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "evalsvc", "run", str(job), "--json"]
+        done = subprocess.run(command, cwd=job.parent, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "cannot print" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -56,7 +56,7 @@ class EndpointLimits:
         self._budgeted = rpm is not None or tpm is not None
         self._meter = TokenMeter()
         self._line = Line()
-        self._admitted = self._answered = self._limited = 0
+        self._admitted = self._limited = 0
         self._reserved = 0.0  # tokens, of all admissions so far
         self._cut_at = 0  # the number of the last admission before the last cut
         self._heard = 0  # the newest admission whose answer told of quotas
@@ -138,7 +138,6 @@ class EndpointLimits:
         """
         self.in_flight -= 1
         if result == "ok":
-            self._answered += 1
             self._concurrency.finished(True)
         elif result == "rate_limited":
             self._refused(admission, quota)
@@ -160,7 +159,7 @@ class EndpointLimits:
         if self._budgeted:
             self._reserve(tokens)
         if now >= self._rate.next_look:
-            self._rate.look(now, admitted=self._admitted, answered=self._answered, limited=self._limited)
+            self._rate.look(now, admitted=self._admitted, limited=self._limited)
         return Admission(self._admitted, now, model, chars, tokens, self._reserved)
 
     def _reserve(self, tokens: float) -> None:
@@ -203,16 +202,14 @@ class EndpointLimits:
             return
         self._cut_at = self._admitted
         self._concurrency.cut()
-        if quota is None and (not self._known or self._share_limited() > _UNEXPLAINED):
-            self._rate.cut(self._clock(), admitted=self._admitted, answered=self._answered)
+        if quota is None and self._unexplained():
+            self._rate.cut(self._clock(), admitted=self._admitted, limited=self._limited)
             self._budgeted = True
 
-    @property
-    def _known(self) -> bool:
-        return self._requests is not None or self._tokens is not None
-
-    def _share_limited(self) -> float:
-        return self._rate.share_limited(self._answered, self._limited)
+    def _unexplained(self) -> bool:
+        if self._rate.budget is not None or not self._budgeted:
+            return True
+        return self._rate.share_limited(self._admitted, self._limited) > _UNEXPLAINED
 
     def _hear(self, admission: Admission, quota: Quota) -> None:
         self._heard = admission.number
@@ -223,6 +220,7 @@ class EndpointLimits:
         if self._tokens is None and quota.tokens is not None:
             self._tokens = Budget(quota.tokens, now=now)
         if self._requests is not None:
+            self._budgeted = True
             self._requests.hear(
                 quota.requests,
                 quota.requests_left,
@@ -237,7 +235,7 @@ class EndpointLimits:
                 usual = self._meter.estimate(admission.model, admission.chars, None)
                 since = max(since, usual * (self._admitted - admission.number))
             self._tokens.hear(quota.tokens, quota.tokens_left, quota.tokens_reset_s, since=since, age=age, now=now)
-        self._budgeted = self._known or self._rate.budget is not None
+            self._budgeted = True
 
     async def _wait(self, waiter: Waiter) -> Admission:
         while True:

@@ -1,8 +1,8 @@
 """A rate nobody told us, learnt from 429s.
 
-It starts at the rate of answers seen, is cut by a tenth with each new episode of 429s, and grows while there are none
-and it is used: by halves until the second cut, then by 1% a round for eight rounds, which keeps close to a limit that
-stands, then faster and faster, which leaves behind a limit that is gone.
+It starts at the rate at which requests were taken, is cut by a tenth with each new episode of 429s, and grows while
+there are none and it is used: by halves until the second cut, then by 1% a round for eight rounds, which keeps close to
+a limit that stands, then faster and faster, which leaves behind a limit that is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from evalsvc.engine.limits.budget import Budget
 _LOOK_S = 0.5
 _LOOKS = 5
 _ROUND_S = 1.0
-_ROUND_REQUESTS = 10
+_ROUND_REQUESTS = 5
 _BURST_S = 0.1
 _CUT = 0.9
 _USED = 0.8
@@ -36,16 +36,16 @@ class LearntRate:
     def __init__(self, now: float) -> None:
         self.budget: Budget | None = None
         self.next_look = now
-        self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS)
+        self._looks = deque([(now, 0, 0)], maxlen=_LOOKS)
         self._probing = True
         self._clean_rounds = 0
         self._round_at = now
         self._round_admitted = 0
 
-    def look(self, now: float, *, admitted: int, answered: int, limited: int) -> None:
-        """Note the running counts, and end the round if it is time."""
+    def look(self, now: float, *, admitted: int, limited: int) -> None:
+        """Note how many were admitted so far, how many of them got a 429, and end the round if it is time."""
         self.next_look = now + _LOOK_S
-        self._looks.append((now, answered, limited))
+        self._looks.append((now, admitted, limited))
         if self.budget is None:
             return
         seconds, requests = now - self._round_at, admitted - self._round_admitted
@@ -54,9 +54,9 @@ class LearntRate:
                 self._grow()
             self._new_round(now, admitted)
 
-    def cut(self, now: float, *, admitted: int, answered: int) -> None:
+    def cut(self, now: float, *, admitted: int, limited: int) -> None:
         """A new episode of 429s."""
-        observed = max(_LOWEST_PER_SECOND, self._answers_per_second(now, answered))
+        observed = max(_LOWEST_PER_SECOND, self._taken_per_second(now, admitted, limited))
         if self.budget is None:
             self.budget = Budget(60.0 * observed, now=now, burst_s=_BURST_S)
         else:
@@ -66,15 +66,15 @@ class LearntRate:
         self._clean_rounds = 0
         self._new_round(now, admitted)
 
-    def share_limited(self, answered: int, limited: int) -> float:
-        """Share of 429s among the last seconds' answers."""
-        _, answered_then, limited_then = self._looks[0] if self._looks else (0.0, 0, 0)
-        refused = limited - limited_then
-        return refused / max(1, refused + answered - answered_then)
+    def share_limited(self, admitted: int, limited: int) -> float:
+        """Share of 429s among the last seconds' requests."""
+        _, admitted_then, limited_then = self._looks[0]
+        return (limited - limited_then) / max(1, admitted - admitted_then)
 
-    def _answers_per_second(self, now: float, answered: int) -> float:
-        then, answered_then, _ = self._looks[0] if self._looks else (now, 0, 0)
-        return (answered - answered_then) / max(1.0, now - then)
+    def _taken_per_second(self, now: float, admitted: int, limited: int) -> float:
+        # a 429 comes at once, an answer late: what is still under way was taken
+        then, admitted_then, limited_then = self._looks[0]
+        return (admitted - admitted_then - (limited - limited_then)) / max(1.0, now - then)
 
     def _grow(self) -> None:
         assert self.budget is not None

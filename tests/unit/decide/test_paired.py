@@ -196,3 +196,10 @@ def test_without_a_suite_the_gate_is_not_measured(make: Any) -> None:
         result = make.judge(name, make.evidence())
         assert (result.verdict, result.n, result.estimate) == (Verdict.NOT_MEASURED, 0, None)
         assert role in result.needs
+
+
+def test_a_little_jitter_does_not_make_t_sure_of_what_it_has_not_seen(make: Any) -> None:
+    jitter = [0.0101, 0.0099] * 15  # true of every case seen; one in twenty unseen ones may be a disaster
+    pair = [0.5 + each for each in jitter], [0.5] * 30
+    result = make.judge("general_regression", make.evidence(make.table(*pair, role=Role.GENERAL)), threshold=-0.05)
+    assert (result.method, result.verdict) == ("betting", Verdict.INCONCLUSIVE)
