@@ -214,6 +214,7 @@ async def _ask(
     gc.set_threshold(200_000, 50, 100)  # full collections in the hot path would show up as latency of the models
     settings, lag, progress = prepared.config.engine, LoopLag(), Progress()
     async with _endpoints(prepared) as endpoints:
+        progress.loads = {name: endpoint.limits for name, endpoint in endpoints.items()}
         executor = Executor(
             endpoints=endpoints,
             scorers=prepared.scorers,

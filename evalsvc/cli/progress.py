@@ -8,7 +8,7 @@ from time import monotonic
 import anyio
 import click
 
-from evalsvc.core.progress import Progress
+from evalsvc.core.progress import Load, Progress
 
 _BAR_S = 0.2
 _LINE_S = 5.0
@@ -26,9 +26,14 @@ async def _bar(progress: Progress) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
-    columns = (BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
-    with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True) as bar:
+    columns = (
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
+        BarColumn(table_column=Column(min_width=8)),
+        TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+    )
+    with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True, expand=True) as bar:
         task = bar.add_task("", total=None, facts="")
         while True:
             bar.update(task, total=progress.total or None, completed=progress.recorded, facts=facts(progress))
@@ -42,20 +47,25 @@ async def _lines(progress: Progress) -> None:
 
 
 def facts(progress: Progress) -> str:
-    """Rate, mean scores, errors and time left, in one line."""
+    """Rate, time left, load, mean scores and errors, in one line; the first matter most where the line is cut."""
     now = monotonic()
     parts = [f"{progress.rate(now):,.0f}/s"]
-    for arm, count in sorted(progress.scored.items()):
-        parts.append(f"{arm} {progress.score_sums[arm] / count:.1%}")
-    errors = sum(count for status, count in progress.statuses.items() if status != "ok")
-    parts.append(f"errors {errors:,}")
-    if progress.retries:
-        parts.append(f"retries {progress.retries:,}")
     if progress.paused:
         parts.append(f"PAUSED: {progress.paused}")
     elif (left := progress.eta_s(now)) is not None:
         parts.append(f"{_duration(left)} left")
+    parts += [_load(name, load) for name, load in progress.loads.items()]
+    parts += [f"{arm} {progress.score_sums[arm] / count:.1%}" for arm, count in sorted(progress.scored.items())]
+    errors = sum(count for status, count in progress.statuses.items() if status != "ok")
+    parts.append(f"errors {errors:,}")
+    if progress.retries:
+        parts.append(f"retries {progress.retries:,}")
     return " · ".join(parts)
+
+
+def _load(name: str, load: Load) -> str:
+    why = f", waits for {load.reason}" if load.reason else ""
+    return f"{name} {load.in_flight}/{load.limit}{why}"
 
 
 def _duration(seconds: float) -> str:

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from evalsvc.core.records import Arm, Outcome, Status
+
+
+class Load(Protocol):
+    """How busy an endpoint is: requests in flight, the most there may be now, and why the next one would wait."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """The most there may be at present."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What the next request would wait for; empty if for nothing."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """Counts of one job. ``recorded`` counts durable outcomes only; ``resumed`` of them were there at the start.
 
-    ``started`` is a reading of `time.monotonic`.
+    ``loads`` are its endpoints by alias; ``started`` is a reading of `time.monotonic`.
     """
 
     total: int = 0
@@ -24,6 +44,7 @@ class Progress:
     scored: Counter[Arm] = field(default_factory=Counter)
     score_sums: dict[Arm, float] = field(default_factory=lambda: dict.fromkeys(Arm, 0.0))
     paused: str | None = None
+    loads: Mapping[str, Load] = field(default_factory=dict)
     started: float = 0.0
 
     def add(self, outcomes: Iterable[Outcome]) -> None:

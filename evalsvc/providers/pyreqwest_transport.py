@@ -173,7 +173,7 @@ def _broken_off(error: PyreqwestError, timeout_s: float) -> ProviderError:
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(f"no whole answer within {timeout_s:g} s")
     reason = _reasons(error)[-1]
-    if "chunk size" in reason:
+    if "chunk size" in reason and "EOF" not in reason:
         return Garbled(f"not HTTP: {reason[:100]}")
     return Unreachable("the connection broke off in the middle of the answer")
 

@@ -119,8 +119,8 @@ class Budget:
         if self._closed_until > self._at:
             if now < self._closed_until:
                 return
-            # the new window is not trusted before the server's word on it: its clock is not ours
-            self.level = max(self.level, 0.0)
+            # the new window gets no more than a start before the server's word on it: its clock is not ours
+            self.level = max(self.level, 1.0, self.rate * _BURST_S)
             self._at = self._closed_until
         self.level = min(self.capacity, self.level + self.rate * (now - self._at))
         self._at = now

@@ -145,7 +145,7 @@ def test_the_limit_never_falls_below_one() -> None:
     for _ in range(5):
         finish(limits, must(admit(limits)), "rate_limited", quota=Quota())
     assert limits.limit == 1
-    assert must(admit(limits))
+    assert admit(limits) is not None
 
 
 def test_says_what_the_next_request_would_wait_for() -> None:
@@ -164,7 +164,7 @@ def test_says_what_the_next_request_would_wait_for() -> None:
         held = fill(limits)
         assert (len(held), limits.reason) == (1, kind)
         clock.now += 1.01
-        assert limits.reason == ""
+        assert admit(limits) is not None
 
 
 def test_estimates_tokens_by_the_letters_until_usage_taught_better() -> None:
@@ -189,7 +189,7 @@ def test_tokens_are_settled_with_the_true_usage_into_debt_if_need_be() -> None:
     clock.now += 1.9
     assert limits.reason == "tpm"
     clock.now += 1.0
-    assert limits.reason == ""
+    assert admit(limits) is not None
 
 
 @given(
@@ -282,9 +282,9 @@ def test_in_a_fixed_window_nothing_is_sent_before_the_next_one() -> None:
         clock.now += 0.01
     finish(limits, must(admit(limits)), "rate_limited", quota=Quota(requests=600, requests_left=0, requests_reset_s=58))
     clock.now = 58.0
-    assert limits.reason == "rpm"
+    assert admit(limits) is None
     clock.now = 60.0
-    assert limits.reason == ""
+    assert admit(limits) is not None
 
 
 @pytest.mark.parametrize("granted", [False, True])

@@ -1,0 +1,166 @@
+"""Our providers against a server nobody here wrote: llama.cpp's, with a real model of 260,000 parameters."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from evalsvc.core.records import Arm, Case, Completion, Request
+from evalsvc.errors import ContextOverflow
+from evalsvc.providers.factory import TransportName, make_provider
+
+pytestmark = pytest.mark.anyio
+#: Log-probabilities of one model differ this much between machines.
+TOLERANCE = 0.007
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 32}
+FAST = pytest.param(
+    "pyreqwest", marks=pytest.mark.skipif(find_spec("pyreqwest") is None, reason="the extra [fast] is not installed")
+)
+every_transport = pytest.mark.parametrize("transport", ["aiohttp", FAST])
+
+
+@pytest.fixture(scope="session")
+def tiny(shared: Path) -> Path:
+    folder = shared / "data" / "14_tiny_lm"
+    if not folder.is_dir() or find_spec("xllamacpp") is None:
+        pytest.skip("the tiny model or the package xllamacpp is missing")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def llama(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script, model = tiny / "serve_xllamacpp.py", tiny / "stories260K.gguf"
+    with (tmp_path_factory.mktemp("llama") / "log").open("wb") as log:
+        server = subprocess.Popen([sys.executable, script, model, str(port), "stories260K"], stdout=log, stderr=log)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", server)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.kill()
+            server.wait()
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    until = monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            assert server.poll() is None, "the server died"
+            assert monotonic() < until, "the server did not come up"
+            sleep(0.05)
+
+
+async def ask(
+    url: str,
+    transport: TransportName,
+    text: str,
+    *,
+    api: str = "chat",
+    stream: bool = False,
+    model: str = "m",
+    **params: Any,
+) -> Completion:
+    request = Request(
+        case=Case(suite="s", id="1", category="c", input=text),
+        arm=Arm.CANDIDATE,
+        job="j",
+        trial=0,
+        step="answer",
+        endpoint="e",
+        model=model,
+        messages=[{"role": "user", "content": text}],
+        params=params,
+        api=api,
+        stream=stream,
+    )
+    provider = make_provider(
+        base_url=url, api_key=None, connections=4, timeout_s=60, max_bytes=2**23, transport=transport
+    )
+    try:
+        return await provider.complete(request)
+    finally:
+        await provider.aclose()
+
+
+@every_transport
+@pytest.mark.parametrize("api", ["chat", "completions", "responses"])
+async def test_a_stream_says_what_the_plain_answer_says(llama: str, transport: TransportName, api: str) -> None:
+    options: dict[str, Any] = {"temperature": 0, "max_output_tokens" if api == "responses" else "max_tokens": 24}
+    plain = await ask(llama, transport, "Once upon a time", api=api, **options)
+    streamed = await ask(llama, transport, "Once upon a time", api=api, stream=True, **options)
+    assert plain.text
+    assert streamed.text == plain.text
+    assert (streamed.input_tokens, streamed.output_tokens) == (plain.input_tokens, plain.output_tokens)
+    assert (plain.output_tokens, plain.model) == (24, "stories260K")
+    assert (plain.finish_reason, plain.first_token_s) == (streamed.finish_reason, None)
+    assert 0 < (streamed.first_byte_s or 0) <= (streamed.first_token_s or 0) < streamed.latency_s
+
+
+@every_transport
+@pytest.mark.parametrize("stream", [False, True])
+async def test_log_probabilities_are_those_recorded(
+    llama: str, tiny: Path, transport: TransportName, stream: bool
+) -> None:
+    rows = [json.loads(line) for line in (tiny / "greedy_reference.jsonl").read_text().splitlines()]
+    for row in rows:
+        got = await ask(llama, transport, row["prompt"], api="completions", stream=stream, **GREEDY, logprobs=5)
+        assert got.text == row["completion"]
+        tokens = got.logprobs["content"]
+        assert [token["id"] for token in tokens] == row["completion_ids"]
+        for token, reference in zip(tokens, row["tokens"], strict=True):
+            assert token["logprob"] == pytest.approx(reference["logprob"], abs=TOLERANCE)
+            top = {entry["id"]: entry["logprob"] for entry in token["top_logprobs"]}
+            assert [top[i] for i, _ in reference["top"]] == pytest.approx(
+                [p for _, p in reference["top"]], abs=TOLERANCE
+            )
+
+
+@every_transport
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_under_a_schema_is_json_of_that_shape(
+    llama: str, transport: TransportName, stream: bool
+) -> None:
+    shape = {
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}, "n": {"enum": [1, 2]}},
+        "required": ["ok", "n"],
+        "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "s", "schema": shape, "strict": True}}
+    got = await ask(llama, transport, "Tell me.", stream=stream, temperature=0, max_tokens=200, response_format=form)
+    value = json.loads(got.text)
+    assert got.finish_reason == "stop"
+    assert set(value) == {"ok", "n"}
+    assert value["n"] in (1, 2)
+    assert isinstance(value["ok"], bool)
+
+
+@every_transport
+async def test_an_unknown_model_is_answered_and_its_true_name_is_kept(llama: str, transport: TransportName) -> None:
+    got = await ask(llama, transport, "Once", model="no-such-model", max_tokens=2)
+    assert got.model == "stories260K"
+
+
+@every_transport
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prompt_that_does_not_fit_is_the_models_own_failure(
+    llama: str, transport: TransportName, stream: bool
+) -> None:
+    with pytest.raises(ContextOverflow):
+        await ask(llama, transport, "Once upon a time " * 2000, stream=stream, max_tokens=2)
