@@ -30,7 +30,7 @@ async def _bar(progress: Progress) -> None:
 
     columns = (
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
-        BarColumn(table_column=Column(min_width=8)),
+        BarColumn(bar_width=12),
         TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True, expand=True) as bar:

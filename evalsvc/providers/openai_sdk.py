@@ -49,6 +49,8 @@ class OpenAISDKProvider:
         azure_api_version: str | None = None,
     ) -> None:
         self._key = api_key
+        omit = openai.Omit()
+        self._extra_headers = {} if api_key else {"Authorization": omit, "api-key": omit}
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
@@ -59,8 +61,6 @@ class OpenAISDKProvider:
             "http_client": _Client(max_bytes, limits=limits, trust_env=False, follow_redirects=False),
             "default_headers": {"Accept-Encoding": "identity"},
         }
-        if api_key is None:
-            common["default_headers"] |= {"Authorization": openai.Omit(), "api-key": openai.Omit()}
         self._client: openai.AsyncOpenAI
         if azure_api_version is None:
             self._client = openai.AsyncOpenAI(base_url=base_url, **common)
@@ -83,7 +83,8 @@ class OpenAISDKProvider:
         answer = StreamedResponse() if request.api == "responses" else StreamedAnswer()
         feed = Feed(answer.take, self._max_bytes)
         try:
-            async with self._resource(request.api).with_streaming_response.create(**_arguments(request)) as raw:
+            create = self._resource(request.api).with_streaming_response.create
+            async with create(**_arguments(request), extra_headers=self._extra_headers) as raw:
                 response: httpx2.Response = raw.http_response
                 feed.head(response.status_code, response.headers)
                 if not request.stream or not is_stream(response.status_code, response.headers):

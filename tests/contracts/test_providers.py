@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -140,8 +142,6 @@ async def test_no_server_at_all_is_unreachable(api: str, stream: bool, transport
 
 @every_way
 async def test_the_deadline_is_hard(api: str, stream: bool, upstream: Callable[..., Any]) -> None:
-    import threading  # noqa: PLC0415 - this test's server alone waits
-
     release = threading.Event()
     model = upstream(lambda _: (release.wait(10), (200, b"{}"))[1])
     with pytest.raises(DeadlineExceeded):
@@ -164,7 +164,8 @@ async def test_a_key_is_sent_as_a_bearer_token_or_not_at_all(
 async def test_what_a_chat_request_holds(upstream: Callable[..., Any], chat: Callable[..., bytes]) -> None:
     model = upstream(lambda _: (200, chat("42")))
     own: dict[str, Any] = {"tools": [{"type": "mine"}], "tool_choice": "none", "seed": 7, "logprobs": True}
-    for what in (request(temperature=0, tools=[TOOL]), request(tools=[TOOL], **own), request(stream=True)):
+    with_own = replace(request(tools=[TOOL]), params=own)
+    for what in (request(temperature=0, tools=[TOOL]), with_own, request(stream=True)):
         assert (await ask(model.url, what)).text == "42"
     base = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
     assert model.asked == [

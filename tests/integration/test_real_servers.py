@@ -21,8 +21,8 @@ from evalsvc.errors import ContextOverflow
 from evalsvc.providers.factory import TransportName, make_provider
 
 pytestmark = pytest.mark.anyio
-#: Log-probabilities of one model differ this much between machines.
-TOLERANCE = 0.007
+#: Log-probabilities of one model differ this much between machines: of the token taken, of the unlikely ones.
+TOLERANCE, TOLERANCE_OF_OTHERS = 0.007, 0.02
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 32}
 FAST = pytest.param(
     "pyreqwest", marks=pytest.mark.skipif(find_spec("pyreqwest") is None, reason="the extra [fast] is not installed")
@@ -126,9 +126,8 @@ async def test_log_probabilities_are_those_recorded(
         for token, reference in zip(tokens, row["tokens"], strict=True):
             assert token["logprob"] == pytest.approx(reference["logprob"], abs=TOLERANCE)
             top = {entry["id"]: entry["logprob"] for entry in token["top_logprobs"]}
-            assert [top[i] for i, _ in reference["top"]] == pytest.approx(
-                [p for _, p in reference["top"]], abs=TOLERANCE
-            )
+            for i, logprob in reference["top"]:
+                assert top[i] == pytest.approx(logprob, abs=TOLERANCE_OF_OTHERS)
 
 
 @every_transport
