@@ -268,8 +268,7 @@ async def _endpoints(prepared: PreparedJob) -> AsyncIterator[dict[str, Endpoint]
     from evalsvc.engine.health import EndpointHealth
     from evalsvc.engine.limits import EndpointLimits
     from evalsvc.engine.retries import RetryBudget
-    from evalsvc.providers.openai_http import OpenAIProvider
-    from evalsvc.providers.transport import AiohttpTransport
+    from evalsvc.providers.factory import make_provider
 
     cases = sum(min(count, prepared.job.limit or count) for count in prepared.counts.values())
     async with AsyncExitStack() as stack:
@@ -278,12 +277,15 @@ async def _endpoints(prepared: PreparedJob) -> AsyncIterator[dict[str, Endpoint]
             url = settings.base_url
             if url is None:
                 url = await stack.enter_async_context(_simulator(prepared.path))
-            transport = AiohttpTransport(
+            provider = make_provider(
+                base_url=url,
+                api_key=prepared.keys[name],
                 connections=settings.max_in_flight,
                 timeout_s=settings.timeout_s,
                 max_bytes=prepared.config.engine.max_response_mb * 2**20,
+                transport=prepared.config.engine.transport,
+                azure_api_version=settings.azure_api_version,
             )
-            provider = OpenAIProvider(base_url=url, api_key=prepared.keys[name], transport=transport)
             stack.push_async_callback(provider.aclose)
             endpoints[name] = Endpoint(
                 name=name,

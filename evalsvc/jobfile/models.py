@@ -67,8 +67,10 @@ class ArmTable(_Table):
         description="parameters passed on to the model as they are (temperature, max_tokens, ...)",
         json_schema_extra={"propertyNames": {"not": {"enum": list(_RESERVED_PARAMS)}}},
     )
-    api: Literal["chat"] = Field(default="chat", description="which of the endpoint's APIs is asked")
-    stream: Literal[False] = Field(default=False, description="whether answers are streamed")
+    api: Literal["chat", "completions", "responses"] = Field(
+        default="chat", description="which of the endpoint's APIs is asked"
+    )
+    stream: bool = Field(default=False, description="whether answers are streamed, which gives the time to first token")
 
 
 class ScorerTable(_Table):
@@ -209,6 +211,13 @@ class JobTable(_Table):
     seed: int = Field(default=0, ge=0, le=MAX_INTEGER, description="fixes the order of cases, sides and resampling")
     trials: int = Field(
         default=1, ge=1, le=MAX_INTEGER, description="how often each case is asked, in separate requests"
+    )
+    rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="requests a second at a fixed arrival rate; without it, as fast as the endpoints allow",
     )
     stop: Literal["never"] = Field(default="never", description="whether the job may stop before all cases are asked")
     candidate: ArmTable = Field(description="the table [candidate]: the fine-tuned model")

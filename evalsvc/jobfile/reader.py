@@ -96,9 +96,8 @@ def _not_yet(data: dict[str, Any]) -> Iterator[Fault]:
     """What the contract of job.toml knows and this version does not do: refused rather than ignored."""
     if data.get("stop") in ("hybrid", "anytime"):
         yield ("stop",), f'"{data["stop"]}" is not available yet; use "never"'
-    for key in ("rate", "judge"):
-        if key in data:
-            yield (key,), "not available yet; remove it"
+    if "judge" in data:
+        yield ("judge",), "not available yet; remove it"
     for arm in Arm:
         yield from _arm_not_yet(str(arm), data.get(arm))
     suites = data.get("suites")
@@ -115,10 +114,8 @@ def _arm_not_yet(arm: str, table: object) -> Iterator[Fault]:
         yield (arm, "endpoint"), '"recorded" is not available yet; name an endpoint of config.toml'
     if "outputs" in table:
         yield (arm, "outputs"), "not available yet; remove it"
-    if table.get("api") in ("completions", "responses"):
-        yield (arm, "api"), f'"{table["api"]}" is not available yet; use "chat"'
-    if table.get("stream") is True:
-        yield (arm, "stream"), "true is not available yet; remove it"
+    if table.get("api") == "responses" and table.get("stream") is True:
+        yield (arm, "stream"), 'true is not available yet with api = "responses"; remove it'
 
 
 def _not_json(path: KeyPath, value: object) -> Iterator[Fault]:
@@ -197,6 +194,7 @@ def _job(table: JobTable, limit: int | None, spec_sha256: str) -> Job:
         name=table.name,
         seed=table.seed,
         trials=table.trials,
+        rate=table.rate,
         arms={arm: _arm_spec(_arm(table, arm)) for arm in Arm},
         suites=tuple(_suite_spec(suite) for suite in table.suites),
         gates=tuple(_gate_spec(table.gates, name) for name in GATES),
@@ -211,7 +209,14 @@ def _arm(table: JobTable, arm: Arm) -> ArmTable:
 
 
 def _arm_spec(table: ArmTable) -> ArmSpec:
-    return ArmSpec(endpoint=table.endpoint, model=table.model, system=table.system, params=table.params)
+    return ArmSpec(
+        endpoint=table.endpoint,
+        model=table.model,
+        system=table.system,
+        params=table.params,
+        api=table.api,
+        stream=table.stream,
+    )
 
 
 def _suite_spec(table: SuiteTable) -> SuiteSpec:

@@ -28,7 +28,8 @@ from evalsvc.providers.quota import quota_of
 from evalsvc.providers.transport import Reply
 
 _CONTEXT = re.compile(
-    r"context[_ ](length|window|size)|maximum context|max_model_len|(prompt|input) is too long|too many (input )?tokens",
+    r"context[_ ](length|window|size)|maximum context|max_model_len|(prompt|input) is too long"
+    r"|too many (input )?tokens",
     re.IGNORECASE,
 )
 _FILTERED = re.compile(r"content_filter|content_policy|content management policy|responsible ai", re.IGNORECASE)

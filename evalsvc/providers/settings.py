@@ -55,6 +55,9 @@ class EndpointSettings(BaseModel):
     api_key_file: str | None = Field(
         default=None, min_length=1, description="the file that holds the key, instead of api_key_env"
     )
+    azure_api_version: str | None = Field(
+        default=None, min_length=1, description="asks Azure OpenAI, in this version of its API; off: any other server"
+    )
     rpm: int | None = Field(default=None, ge=1, description="requests a minute the endpoint allows; none: no limit")
     tpm: int | None = Field(default=None, ge=1, description="tokens a minute the endpoint allows; none: no limit")
     max_in_flight: int = Field(default=64, ge=1, description="requests under way at the same time")

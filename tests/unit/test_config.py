@@ -21,8 +21,11 @@ from evalsvc.store.settings import StoreSettings
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
 OPENAI = EndpointSettings(base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY")
 VLLM = '[endpoints.my-vllm]\nbase_url = "http://127.0.0.1:8000/v1"\n'
-ENGINE_KEYS = "known: max_row_mb, max_response_mb, max_attempts, retry_deadline_s"
-ENDPOINT_KEYS = "known: base_url, api_key_env, api_key_file, rpm, tpm, max_in_flight, timeout_s, price_in, price_out"
+ENGINE_KEYS = "known: transport, max_row_mb, max_response_mb, max_attempts, retry_deadline_s"
+ENDPOINT_KEYS = (
+    "known: base_url, api_key_env, api_key_file, azure_api_version, rpm, tpm, max_in_flight, timeout_s, price_in,"
+    " price_out"
+)
 SECRET = "sk-proj-verysecret"
 
 Write = Callable[[str], Path]
@@ -50,6 +53,7 @@ def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.file is None
     assert found.store.path == "evalsvc.db"
     assert found.engine.model_dump() == {
+        "transport": "aiohttp",
         "max_row_mb": 16,
         "max_response_mb": 8,
         "max_attempts": 5,
@@ -99,6 +103,7 @@ def test_a_full_file(write: Write) -> None:
         "base_url": "https://h:8000/v1",
         "api_key_env": None,
         "api_key_file": "k",
+        "azure_api_version": None,
         "rpm": 5,
         "tpm": 6,
         "max_in_flight": 7,
@@ -282,7 +287,7 @@ def test_the_schema_describes_every_key_and_accepts_the_example() -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     models: list[dict[str, Any]] = [schema, *schema["$defs"].values()]
     described = [item for model in models for item in model["properties"].items()]
-    assert len(described) == 3 + 1 + 4 + 9
+    assert len(described) == 3 + 1 + 5 + 10
     assert [key for key, value in described if not value.get("description")] == []
     check = jsonschema_rs.validator_for(json.loads(json.dumps(schema))).is_valid
     assert check(tomllib.loads(EXAMPLE.read_text(encoding="utf-8")))

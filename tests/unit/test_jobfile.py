@@ -156,6 +156,7 @@ def test_files_and_hash(write: Callable[[str], Path], tmp_path: Path) -> None:
     sha256 = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in read.files.items()}
     assert read.sha256 == sha256
     plain = tomllib.loads(FULL)
+    plain["rate"] = None
     plain["baseline"] |= {"system": None, "params": {}, "api": "chat", "stream": False}
     first, second = plain["suites"]
     first["also"] = [{"name": name, "label": name, "pass_at": 1} for name in ("json_schema", "numeric")]
@@ -214,7 +215,7 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         (
             'name = "job"',
             'name = "job"\nx = 1',
-            ('2: x: unknown key "x"; known: name, seed, trials, stop, candidate, baseline, suites, gates'),
+            ('2: x: unknown key "x"; known: name, seed, trials, rate, stop, candidate, baseline, suites, gates'),
         ),
         ('model = "new"\n', 'model = "new"\nkey = "sk"\n', f'5: candidate.key: unknown key "key"; {ARMS}'),
         ('name = "job"\n', "", "job.toml: name: missing; the job's name, for people"),
@@ -332,10 +333,13 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         ('"one.jsonl"', '"one.jsonl/x"', "11: suites[0].dataset: cannot read one.jsonl/x: Not a directory"),
         # not available yet
         ('name = "job"', 'name = "job"\nstop = "hybrid"', '2: stop: "hybrid" is not available yet; use "never"'),
-        ('name = "job"', 'name = "job"\nrate = 20', "2: rate: not available yet; remove it"),
+        ('name = "job"', 'name = "job"\nrate = 0', "2: rate: must be greater than 0, got an integer 0"),
         ("[baseline]", '[judge]\nmodel = "x"\n[baseline]', "5: judge: not available yet; remove it"),
-        ('"vllm"', '"vllm"\napi = "responses"', '4: candidate.api: "responses" is not available yet; use "chat"'),
-        ('"vllm"', '"vllm"\nstream = true', "4: candidate.stream: true is not available yet; remove it"),
+        (
+            '"vllm"',
+            '"vllm"\napi = "responses"\nstream = true',
+            '5: candidate.stream: true is not available yet with api = "responses"; remove it',
+        ),
         ('"openai"', '"openai"\noutputs = "a.jsonl"', "7: baseline.outputs: not available yet; remove it"),
         (
             '"openai"',
@@ -449,11 +453,11 @@ def test_the_schema_accepts_what_is_accepted_and_refuses_what_is_refused() -> No
     assert check(tomllib.loads(FULL))
     assert check(tomllib.loads(MINIMAL))
     for old, new in [
-        ('name = "job"', 'name = "job"\nrate = 20'),
+        ('name = "job"', 'name = "job"\nrate = 0'),
         ('name = "job"', 'name = "job"\nstop = "hybrid"'),
         ('"vllm"', '"https://x"'),
-        ('"vllm"', '"vllm"\nstream = true'),
-        ('"vllm"', '"vllm"\napi = "responses"'),
+        ('"vllm"', '"vllm"\nstream = "yes"'),
+        ('"vllm"', '"vllm"\napi = "batch"'),
         ('"vllm"', '"vllm"\nparams.n = 2'),
         ('"vllm"', '"vllm"\noutputs = "x"'),
         ('role = "target"', 'role = "tarket"'),
