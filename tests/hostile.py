@@ -410,7 +410,7 @@ def _streams() -> Iterator[Behaviour]:
     yield _fails("SSE of an error", some + chunked(event({"error": {"code": 503}})) + end, end="server")
     yield _fails("SSE of a rate limit", some + chunked(event({"error": {"code": 429}})) + end, end="rate_limited")
     yield _fails("SSE of no JSON", SSE_HEAD + chunked(event(b"{nope")) + end, end="protocol")
-    yield _fails("SSE of nothing", SSE_HEAD + end, end="protocol")
+    yield _fails("SSE of nothing", SSE_HEAD + end, end="protocol network")
     yield _ends("SSE cut", some + chunked(piece(None, "length"), event(b"[DONE]")) + end, end="truncated")
     for name, tail in {"without DONE": last, "without usage": last + chunked(event(b"[DONE]"))}.items():
         yield Behaviour(name=f"SSE {name}", script=(some + tail + end,), score=1.0)

@@ -27,7 +27,8 @@ Take = Callable[[bytes, float], bool]
 class Reply:
     """An HTTP answer. ``first_byte_s`` and ``total_s`` run from the hand-over of the request to its last byte.
 
-    ``headers`` are looked up in lower case. ``body`` is what no `Take` was given; ``broken`` is what ended a stream before its end, None for a whole one.
+    ``headers`` are looked up in lower case. ``body`` is what no `Take` was given; ``broken`` is what ended a stream
+    before its end, None for a whole one.
     """
 
     status: int

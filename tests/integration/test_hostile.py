@@ -29,7 +29,6 @@ BACKOFF_S = 2.0
 #: Where the product is known to break: behaviour → what happens. The chaos goes without, a strict xfail shows each.
 KNOWN = {
     "429 no year of this world": "a year of 20 digits in Retry-After raises OverflowError: the job crashes",
-    "200 error of depth 300": "orjson cannot write back what it read (depth 254): TypeError, the job crashes",
     "200 tool call of depth 300": "orjson cannot write back what it read (depth 254): TypeError, the job crashes",
     "200 model huge": "a model name of 1 MiB stands whole in record and report",
     "200 error in the choice": "a provider's error inside a choice is filed as the model's empty answer, score 0",
@@ -38,6 +37,7 @@ KNOWN = {
 }
 #: What is the request's or the model's own fault, never the endpoint's.
 CERTAIN = {"rejected", "context_overflow", "refused"}
+TRAILED = {"noise after it", "a second answer at once"}
 UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
@@ -141,14 +141,14 @@ def lost(row: Row, entries: Sequence[Entry], goods: Sequence[float], early: list
     if row.end in TRANSIENT and may_retry and len(row.attempts) < ATTEMPTS:
         assert row.end != "rate_limited", f"gave up {[e.behaviour for e in entries]} after {row.ends}"
         early.append(entries[-1].at if entries else 0.0)
-    forgiven = 0  # the tries of a request start anew once the endpoint is out of doubt
+    forgiven = 0  # the tries start anew once the endpoint is out of doubt, which can come twice
     for place, (before, after) in enumerate(pairwise(entries), start=1):
         assert not CERTAIN & set(before.ends), f"asked again after {before.behaviour}"
         if doubtful(entries[:place], goods):
             forgiven = place
             continue
         assert before.retry, f"asked again after {before.behaviour}"
-        assert place - forgiven < ATTEMPTS, f"asked too often: {before.behaviour}"
+        assert place - forgiven < (2 if forgiven else 1) * ATTEMPTS, f"asked too often: {before.behaviour}"
         assert after.at - before.at >= before.wait_s, f"asked again too early after {before.behaviour}"
     return missing
 
@@ -256,7 +256,9 @@ def test_so_does_each_that_is_told_to_wait(tmp_path: Path, seed: int) -> None:
 @pytest.mark.xfail(reason="a job cannot stream yet")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_so_does_each_streamed_request(tmp_path: Path, seed: int, calm_mib: float) -> None:
-    with Hostile(seed, size=CASES, behaviours=sound(limits=False, stream=True), stream=True, close_idle=0.05) as server:
+    # What follows a stream in a packet of its own can hit the next request: that is the test of the unasked answer.
+    whole = [one for one in sound(limits=False, stream=True) if one.name not in TRAILED]
+    with Hostile(seed, size=CASES, behaviours=whole, close_idle=0.05) as server:
         ran = run(tmp_path, write(tmp_path, server.url, arms="stream = true"))
         check(tmp_path, server, ran)
     assert ran.peak_mib < calm_mib + 200
@@ -284,7 +286,7 @@ def test_an_answer_nobody_asked_for_is_nobodys_answer(tmp_path: Path) -> None:
 def test_no_request_is_asked_again_before_the_time_it_was_told(tmp_path: Path) -> None:
     told, slow = ([one for one in catalogue() if one.name == name] for name in ("429 36000", "slow"))
     with Hostile(1, size=30, behaviours=[*told * 22, *slow * 8]) as server:
-        ran = run(tmp_path, write(tmp_path, server.url, cases=30))
+        ran = run(tmp_path, write(tmp_path, server.url, cases=30), at_most_s=30)
     assert ran.code in (3, 4), ran.err
     assert len(server.journal.entries) == 60
 
@@ -298,7 +300,9 @@ def test_killed_in_the_middle_it_ends_as_if_it_had_not_been(tmp_path: Path, eval
     whole, parts = tmp_path / "whole", tmp_path
     whole.mkdir()
     # What fails a few times only may end either way: that is the budget's to say, and it starts anew with a process.
-    behaviours = [behaviour for behaviour in sound(limits=False) if behaviour.times == 0]
+    # So may whatever is asked next on a connection that was closed without a word.
+    steady = [one for one in sound(limits=False) if one.times == 0 and len(one.ends) == 1]
+    behaviours = [one for one in steady if one.name != "half-closed after it"]
     with Hostile(seed, size=CASES, behaviours=behaviours) as server:
         run(whole, write(whole, server.url))
     with Hostile(seed, size=CASES, behaviours=behaviours) as server:
