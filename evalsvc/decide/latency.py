@@ -61,8 +61,11 @@ def ascending(samples: LatencySamples, *missing_as: float) -> Floats:
 
 
 def _bounded(candidate: LatencySamples, baseline: LatencySamples) -> Bounded[Arms]:
+    complete = ascending(candidate), ascending(baseline)
+    if not candidate.missing and not baseline.missing:
+        return Bounded(complete=complete, worst=complete, best=complete)
     return Bounded(
-        complete=(ascending(candidate), ascending(baseline)),
+        complete=complete,
         worst=(ascending(candidate, inf), ascending(baseline, 0.0)),
         best=(ascending(candidate, 0.0), ascending(baseline, inf)),
     )

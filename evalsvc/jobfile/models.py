@@ -209,9 +209,7 @@ class JobTable(_Table):
 
     name: Name = Field(description="the job's name, for people")
     seed: int = Field(default=0, ge=0, le=MAX_INTEGER, description="fixes the order of cases, sides and resampling")
-    trials: int = Field(
-        default=1, ge=1, le=MAX_INTEGER, description="how often each case is asked, in separate requests"
-    )
+    trials: int = Field(default=1, ge=1, le=10_000, description="how often each case is asked, in separate requests")
     rate: float | None = Field(
         default=None,
         gt=0,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -167,10 +168,10 @@ class LatencyPlot:
 
 def latency_plot(latency: Mapping[Arm, array[float]]) -> LatencyPlot | None:
     """Both arms' distributions in one picture, or None where no finite sample is known."""
-    finite = [max(s, _LEAST) for samples in latency.values() for s in samples if math.isfinite(s)]
-    if not finite:
+    ends = [max(end, _LEAST) for samples in latency.values() for end in _finite_ends(samples)]
+    if not ends:
         return None
-    low, high = math.log10(min(finite)), math.log10(max(finite))
+    low, high = math.log10(min(ends)), math.log10(max(ends))
     scale = Scale(low=low - 0.04, high=high + 0.04 + (0.1 if high - low < 0.1 else 0))
     longest = max(len(samples) for samples in latency.values())
     top = min(3.2, max(2.2, math.log10(longest)))
@@ -180,6 +181,12 @@ def latency_plot(latency: Mapping[Arm, array[float]]) -> LatencyPlot | None:
         across=tuple(_tick(scale.at(math.log10(x)), fmt.short(fmt.seconds(x)), 5) for x in _decades(scale)),
         up=tuple(Tick(at=round(100 - 100 * _nines(q) / top, 2), label=p) for q, p in marks if _nines(q) <= top),
     )
+
+
+def _finite_ends(samples: Sequence[float]) -> Sequence[float]:
+    """The first and the last of sorted samples that is no timeout."""
+    finite = bisect_left(samples, math.inf)
+    return (samples[0], samples[finite - 1]) if finite else ()
 
 
 def _nines(share: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import inf, nan
 from typing import Any
 
+import numpy as np
 import orjson
 
 from evalsvc.core.evidence import ArmScores, ArmTotals, Evidence, LatencySamples, ScoreTable
@@ -108,7 +109,7 @@ class Views:
             record=record,
             flips=tuple(_flip(row, roles[row[2]], answers[row[0]]) for row in rows),
             flips_total=rows[0][6] if rows else 0,
-            latency={arm: array("d", sorted(samples.seconds)) for arm, samples in latency.items()},
+            latency={arm: _ascending(samples.seconds) for arm, samples in latency.items()},
         )
 
     async def _answers(self, job_id: str, positions: list[int]) -> dict[int, dict[Arm, AnswerView]]:
@@ -163,9 +164,9 @@ class _SuiteGatherer:
         self._trials = trials
         self._position = -1
         self._codes: dict[str, int] = {}
-        self._category = array("q")
+        self._category = array("i")
         self._sums = {(s.label, arm.value): array("d") for s in spec.scorers for arm in Arm}
-        self._counts = {key: array("q") for key in self._sums}
+        self._counts = {key: array("H") for key in self._sums}
 
     def add(self, row: tuple[Any, ...]) -> None:
         position, _, category, arm, score, scores = row
@@ -206,12 +207,21 @@ class _SuiteGatherer:
     def _scores(self, label: str, arm: Arm) -> ArmScores:
         trials = self._trials
         sums, counts = self._sums[label, arm.value], self._counts[label, arm.value]
-        pairs = list(zip(sums, counts, strict=True))
+        cases = range(len(sums))
+        low = sums if trials == 1 else array("d", (total / trials for total in sums))
+        if all(count == trials for count in counts):
+            return ArmScores(mean=low, low=low, high=low)
         return ArmScores(
-            mean=array("d", (total / trials if count == trials else nan for total, count in pairs)),
-            low=array("d", (total / trials for total, _ in pairs)),
-            high=array("d", ((total + trials - count) / trials for total, count in pairs)),
+            mean=array("d", (low[i] if counts[i] == trials else nan for i in cases)),
+            low=low,
+            high=array("d", (low[i] + (trials - counts[i]) / trials for i in cases)),
         )
+
+
+def _ascending(values: array[float]) -> array[float]:
+    if values:
+        np.frombuffer(values).sort()  # in place: a sorted copy as a list would take four times the memory
+    return values
 
 
 def _arm_totals(

@@ -253,7 +253,6 @@ def test_so_does_each_that_is_told_to_wait(tmp_path: Path, seed: int) -> None:
         check(tmp_path, server, run(tmp_path, write(tmp_path, server.url), at_most_s=40))
 
 
-@pytest.mark.xfail(reason="a job cannot stream yet")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_so_does_each_streamed_request(tmp_path: Path, seed: int, calm_mib: float) -> None:
     # What follows a stream in a packet of its own can hit the next request: that is the test of the unasked answer.
