@@ -418,7 +418,7 @@ def _streams() -> Iterator[Behaviour]:
 
 @cache
 def catalogue(*, stream: bool = False) -> tuple[Behaviour, ...]:
-    """Every way to misbehave, each once. None of them stops a job (401, 403, 404) or costs another request."""
+    """Every way to misbehave, each once. None of them stops a job (401, 403, 404)."""
     bad = [*_limits(), *_statuses(), *_wire()]
     return (*bad, *_streams()) if stream else (*bad, *_packed(), *_bodies())
 

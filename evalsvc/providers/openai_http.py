@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from evalsvc.core.records import Completion, Request
 from evalsvc.errors import ProviderError, RequestRejected
 from evalsvc.providers.replies import completion_of
 from evalsvc.providers.streams import StreamedAnswer
-from evalsvc.providers.transport import Transport
+from evalsvc.providers.transport import Reply, Transport
 
 
 class OpenAIProvider:
@@ -38,10 +39,11 @@ class OpenAIProvider:
             url = self._chat_url if request.api == "chat" else self._text_url
             body = _encoded(body_of(request))
             if not request.stream:
-                return completion_of(await self._transport.post(url, self._headers, body))
+                reply = await self._transport.post(url, self._headers, body)
+                return completion_of(reply_without_key(reply, self._key))
             answer = StreamedAnswer()
             reply = await self._transport.stream(url, self._stream_headers, body, answer.take)
-            return answer.completion(reply)
+            return completion_without_key(answer.completion(reply), self._key)
         except ProviderError as error:
             raise without_key(error, self._key) from error.__cause__
 
@@ -87,6 +89,20 @@ def prompt_of(request: Request) -> str:
         'api = "completions" takes one text and no system prompt: how a chat becomes a prompt is the model\'s own'
         ' template; use api = "chat"'
     )
+
+
+def reply_without_key(reply: Reply, key: str | None) -> Reply:
+    """The same answer, the key struck out before anything is read from it: no text of a model may hold it either."""
+    if key is None or key.encode() not in reply.body:
+        return reply
+    return replace(reply, body=reply.body.replace(key.encode(), b"[key]"))
+
+
+def completion_without_key(completion: Completion, key: str | None) -> Completion:
+    """The same for an answer that came in pieces."""
+    if key is None or key not in completion.text:
+        return completion
+    return replace(completion, text=completion.text.replace(key, "[key]"))
 
 
 def without_key(error: ProviderError, key: str | None) -> ProviderError:

@@ -37,8 +37,10 @@ _QUOTA = re.compile(r"insufficient_quota|billing_hard_limit|exceeded your curren
 _RATE = re.compile(r"rate.?limit", re.IGNORECASE)
 _BUSY = re.compile(r"overloaded|unavailable|server_error|internal|timeout", re.IGNORECASE)
 _SECRET = re.compile(r"\b(sk|pk|key|xai|gsk|hf)[-_][\w*.-]{8,}", re.IGNORECASE)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 _EXCERPT = 200
+_LABEL = 200
+_BOM = b"\xef\xbb\xbf"
 MENDED = "lone surrogates replaced"
 
 
@@ -72,13 +74,13 @@ def completion_from(
     usage = usage if isinstance(usage, dict) else {}
     return Completion(
         text=_text(message.get("content")),
-        finish_reason=string(choice.get("finish_reason")),
+        finish_reason=label(choice.get("finish_reason")),
         refusal=string(message.get("refusal")),
         tool_calls=_tool_calls(message.get("tool_calls")),
         reasoning=string(message.get("reasoning_content")) or string(message.get("reasoning")),
         logprobs=choice.get("logprobs"),
-        model=string(data.get("model")),
-        fingerprint=string(data.get("system_fingerprint")),
+        model=label(data.get("model")),
+        fingerprint=label(data.get("system_fingerprint")),
         input_tokens=count(usage.get("prompt_tokens")),
         output_tokens=count(usage.get("completion_tokens")),
         latency_s=reply.total_s,
@@ -97,6 +99,7 @@ def parse(body: bytes) -> tuple[dict[str, Any], str | None]:
     in their place, since no database and no terminal can hold them.
     """
     mended = None
+    body = body.removeprefix(_BOM)
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -224,13 +227,20 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+        texts = [part["text"] for part in content if isinstance(part, dict) and "text" in part]
+        if all(isinstance(text, str) for text in texts):
+            return "".join(texts)
     raise Garbled("the message's content is no text", status=200)
 
 
 def string(value: Any) -> str | None:
     """A text that is not empty, else None."""
     return value if isinstance(value, str) and value else None
+
+
+def label(value: Any) -> str | None:
+    """A short text such as a model's name, cut where no honest one would still go on."""
+    return value[:_LABEL] if isinstance(value, str) and value else None
 
 
 def _tool_calls(value: Any) -> list[dict[str, Any]] | None:

@@ -215,7 +215,9 @@ def test_a_key_is_sent_to_its_endpoint_and_shown_nowhere(
     evalsvc: Any, upstream: Any, write_job: Any, chat: Any, tmp_path: Path
 ) -> None:
     canary = "sk-CANARY-0123456789"
-    replies = iter([(400, f'{{"error": "your key {canary} is odd"}}'.encode())])
+    echo = chat(f"my key is {canary}").replace(b'"served"', f'"{canary}"'.encode())
+    padded = ("x" * 190 + canary).encode()
+    replies = iter([(400, f'{{"error": "your key {canary} is odd"}}'.encode()), (200, echo), (400, padded)])
     server = upstream(lambda _: next(replies, (200, chat("42"))))
     job = write_job(ROWS[:5], url=server.url, endpoint='api_key_env = "CANARY_KEY"')
     missing = evalsvc("run", job)

@@ -87,6 +87,7 @@ def test_what_counts_as_a_model_error(choice: dict[str, Any], fault: str | None)
         (200, b'{"choices": [{}]}', Garbled),
         (200, b'{"choices": "no"}', Garbled),
         (200, b'{"choices": [{"message": {"content": 5}}]}', Garbled),
+        (200, b'{"choices": [{"message": {"content": [{"type": "text", "text": null}]}}]}', Garbled),
         (200, b'{"choices": [{"message": {"content": NaN}}]}', Garbled),
         (200, b"[" * 100_000, Garbled),
         (200, b'{"a": "\\ud800", "choices": ' + b"[" * 100_000, Garbled),
@@ -111,6 +112,11 @@ def test_any_bytes_end_in_a_completion_or_one_error(body: bytes) -> None:
         completion_of(reply(body))
     except ProviderError as error:
         str(error).encode()
+
+
+def test_names_have_an_end_and_a_byte_order_mark_is_no_fault() -> None:
+    got = completion_of(reply(b"\xef\xbb\xbf" + orjson.dumps(answer("x") | {"model": "m" * 5000})))
+    assert got.model == "m" * 200
 
 
 def test_lone_surrogates_are_mended_and_said_so() -> None:
