@@ -28,8 +28,12 @@ format: $(VENV)/dev.stamp
 packages:
 	@sh tests/packages.sh
 
-bench: $(VENV)/run.stamp           ## what a request costs, beside the least it can cost (needs nginx)
-	$(BIN)/python benchmarks/throughput.py 30000 64
+# What cannot be measured here (no nginx, no lua module for it) does not keep the rest from running.
+bench: $(VENV)/run.stamp           ## what a request costs, beside the least it can cost, rivals and servers of others
+	-$(BIN)/python benchmarks/throughput.py 30000 64
+	-$(BIN)/python benchmarks/throughput.py 60000 1000 --delay-ms 500
+	-$(BIN)/python benchmarks/rivals.py
+	-$(BIN)/python benchmarks/servers.py
 
 lock:                              ## pin the dependencies anew, with hashes (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,21 +109,30 @@ def evalsvc(folder: Path, database: str, *, timeout_s: float = 600) -> Cost:
 
 def outcomes(folder: Path, database: str, columns: str) -> list[tuple[Any, ...]]:
     """Those columns of every recorded outcome."""
-    with sqlite3.connect(folder / database) as connection:
-        return connection.execute(f"SELECT {columns} FROM outcomes").fetchall()  # noqa: S608 - our own constants
+    with closing(sqlite3.connect(folder / database)) as connection:
+        return connection.execute(f"SELECT {columns} FROM outcomes").fetchall()
 
 
-def write_job(folder: Path, cases: int, base_url: str, in_flight: int, *, arm: str = "", endpoint: str = "") -> None:
+def write_job(
+    folder: Path,
+    cases: int,
+    base_url: str,
+    in_flight: int,
+    *,
+    model: str = "constant",
+    arm: str = "",
+    endpoint: str = "",
+) -> None:
     """A job of ``cases`` cases whose right answer is 42; ``arm`` and ``endpoint`` are further lines of their tables."""
     rows = (json.dumps({"id": str(i), "input": f"question {i}", "expected": "42"}) for i in range(cases))
     (folder / "cases.jsonl").write_text("\n".join(rows) + "\n")
-    arm = f'endpoint = "constant"\nmodel = "constant"\n{arm}\n'
+    arm = f'endpoint = "bench"\nmodel = "{model}"\n{arm}\n'
     (folder / "job.toml").write_text(
         f'name = "benchmark"\nseed = 1\n[candidate]\n{arm}[baseline]\n{arm}'
         '[[suites]]\nname = "t"\nrole = "target"\ndataset = "cases.jsonl"\nscorer = "exact_match"\n'
     )
     (folder / "config.toml").write_text(
-        f'[endpoints.constant]\nbase_url = "{base_url}"\nmax_in_flight = {in_flight}\n{endpoint}\n'
+        f'[endpoints.bench]\nbase_url = "{base_url}"\nmax_in_flight = {in_flight}\n{endpoint}\n'
     )
 
 

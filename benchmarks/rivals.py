@@ -1,7 +1,8 @@
 """`evalsvc run` beside other evaluation tools: the same cases against the same nginx, one after the other.
 
-``python benchmarks/rivals.py [CASES] [IN_FLIGHT]``; needs nginx, and pip and npm for the tools, which are kept in
-``$XDG_CACHE_HOME/evalsvc-benchmarks``. A tool that cannot be installed or fails is skipped with its reason.
+``python benchmarks/rivals.py [CASES] [IN_FLIGHT] [--tools NAME ...]``; needs nginx, and pip and npm for the tools,
+which are kept in ``$XDG_CACHE_HOME/evalsvc-benchmarks``. A tool that cannot be installed or fails is skipped with its
+reason.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from bench import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What every tool gets: a folder with cases.jsonl ({id, input, expected}), the server's root URL."""
+    """What every tool gets: a folder with cases.jsonl ({id, input, expected}) and evalsvc's job, the server's URL."""
 
     folder: Path
     base_url: str
@@ -62,7 +63,6 @@ class Measured:
 
 def run_evalsvc(setting: Setting) -> Measured:
     """Both arms, each outcome durable; the request phase is from the first request sent to the last outcome."""
-    write_job(setting.folder, setting.cases, setting.base_url, setting.in_flight)
     cost = evalsvc(setting.folder, "e.db")
     times = outcomes(setting.folder, "e.db", "status, finished_at - since_scheduled_s, finished_at")
     answered = sum(status == "ok" for status, _, _ in times)
@@ -185,6 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", type=int, nargs="?", default=2000)
     parser.add_argument("in_flight", type=int, nargs="?", default=64)
+    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS), help="only these")
     chosen = parser.parse_args()
     print(machine())
     print(f"{chosen.cases} exact-match cases, {chosen.in_flight} in flight, answered at once")
@@ -195,9 +196,10 @@ def main() -> None:
             with nginx(folder) as port:
                 base_url = f"http://127.0.0.1:{port}/v1"
                 setting = Setting(folder=folder, base_url=base_url, cases=chosen.cases, in_flight=chosen.in_flight)
-                for tool, run in TOOLS.items():
+                write_job(folder, chosen.cases, base_url, chosen.in_flight)
+                for tool in chosen.tools:
                     try:
-                        measured[tool] = run(setting)
+                        measured[tool] = TOOLS[tool](setting)
                     except Unmeasured as reason:
                         print(f"{tool} skipped: {reason}", flush=True)
         except Unmeasured as reason:

@@ -132,7 +132,6 @@ def _good(ask: Ask) -> Script:
 
 GOOD = Behaviour(name="good", script=_good)
 #: A good answer, and soon after it one that nobody asked for, whole, on the same connection.
-POISONED = Behaviour(name="poisoned", script=lambda ask: (*_good(ask), 0.02, http(says("POISON"))))
 
 
 def _before(*first: Step) -> Callable[[Ask], Script]:
@@ -286,7 +285,6 @@ BROKEN: dict[str, dict[str, bytes]] = {
         "depth 100,000 after a surrogate": b'{"s": "\\ud800", "a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         "invalid UTF-8": says("@@").replace(b"@@", b"\xff\xfe"),
         "surrogates in UTF-8": says("@@").replace(b"@@", b"\xed\xa0\x80"),
-        "BOM": b"\xef\xbb\xbf" + says(),
         "UTF-16": says().decode().encode("utf-16"),
         "raw NUL": says("@@").replace(b"@@", b"\x00"),
         "single quotes": says().replace(b'"', b"'"),
@@ -296,6 +294,7 @@ BROKEN: dict[str, dict[str, bytes]] = {
         "choices text": says(choices="42"),
         "choices empty": says(choices=[]),
         "choice null": says(choices=[None]),
+        "tool call of depth 300": says(choice={"message": {"tool_calls": [{"function": "@@"}]}}).replace(b'"@@"', DEEP),
         "choice number": says(choices=[1]),
         "choice list": says(choices=[[]]),
         "choice without keys": says(choices=[{}]),
@@ -378,10 +377,7 @@ USABLE: dict[str, tuple[bytes, float]] = {
     "content of 4 MiB": (says("4" * 2**22), 0.0),
     "content of noise": (says("\u200b\u2028\ufeff\U0010ffff"), 0.0),
     "tool calls of odd shape": (says(None, choice={"message": {"tool_calls": [{}, {"function": None}, 3]}}), 0.0),
-    "tool call of depth 300": (
-        says(choice={"message": {"tool_calls": [{"function": "@@"}]}}).replace(b'"@@"', DEEP),
-        0.0,
-    ),
+    "BOM": (b"\xef\xbb\xbf" + says(), 1.0),
     "logprobs of a wrong type": (says(choice={"logprobs": "x"}), 1.0),
 }
 

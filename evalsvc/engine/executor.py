@@ -22,6 +22,7 @@ from evalsvc.errors import (
     JobStopped,
     ModelNotFound,
     ProviderError,
+    QuotaExhausted,
     RateLimited,
     RequestRejected,
     ScoringError,
@@ -30,6 +31,8 @@ from evalsvc.scoring.base import Scorer
 
 #: Errors that are the model's own answer to a prompt: the endpoint is well.
 _MODEL_ERRORS = (ContextOverflow, ContentRefused)
+#: Errors that stand, whatever state the endpoint is in.
+_CERTAIN = (RequestRejected, QuotaExhausted, *_MODEL_ERRORS)
 #: What an error tells the limits of its endpoint.
 _TEACHES: dict[str, Result] = {
     "rate_limited": "rate_limited",
@@ -136,7 +139,7 @@ class Executor:
             completion = await endpoint.provider.complete(request)
             result, quota = "ok", completion.quota
         except ProviderError as error:
-            result, quota = _TEACHES.get(error.kind, "other"), error.quota
+            result, quota = _lesson(endpoint, course, error), error.quota
             self._note(course, admission, asked, started, perf_counter() - started, error)
             _tell(endpoint.health, request, error)
             raise
@@ -186,7 +189,8 @@ class Executor:
         if wait is not None and (isinstance(error, RateLimited) or endpoint.budget.withdraw()):
             await rest(wait)
             return True
-        if isinstance(error, (RequestRejected, *_MODEL_ERRORS)):
+        told_to_wait = isinstance(error, RateLimited) and error.retry_after is not None
+        if told_to_wait or isinstance(error, _CERTAIN):
             return False
         return await self._cleared(endpoint, course, error, rest)
 
@@ -255,6 +259,14 @@ class Executor:
             since_scheduled_s=course.ready - scheduled,
             finished_at=time(),
         )
+
+
+def _lesson(endpoint: Endpoint, course: _Course, error: ProviderError) -> Result:
+    """What an error teaches the limits: nothing, if this request is refused again while others are answered."""
+    before = course.attempts[-1] if course.attempts else None
+    if before is not None and before.kind == error.kind and endpoint.health.answered_since(course.ready):
+        return "other"
+    return _TEACHES.get(error.kind, "other")
 
 
 def _tell(health: EndpointHealth, request: Request, error: ProviderError) -> None:

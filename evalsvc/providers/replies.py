@@ -65,6 +65,8 @@ def completion_from(
             raise_for_error_in_200(data["error"])
         raise Garbled("the answer has no choices", status=200)
     choice = choices[0]
+    if choice.get("error") or choice.get("finish_reason") == "error":
+        raise_for_error_in_200(choice.get("error") or "finish_reason = error")
     message = choice.get("message")
     if not isinstance(message, dict):
         if not isinstance(choice.get("text"), str):
@@ -78,7 +80,7 @@ def completion_from(
         refusal=string(message.get("refusal")),
         tool_calls=_tool_calls(message.get("tool_calls")),
         reasoning=string(message.get("reasoning_content")) or string(message.get("reasoning")),
-        logprobs=choice.get("logprobs"),
+        logprobs=_storable(choice.get("logprobs")),
         model=label(data.get("model")),
         fingerprint=label(data.get("system_fingerprint")),
         input_tokens=count(usage.get("prompt_tokens")),
@@ -210,7 +212,7 @@ def _until(value: str, date: str | None, now: datetime | None) -> float | None:
         then = parsedate_to_datetime(value)
         reference = parsedate_to_datetime(date) if date else now or datetime.now(UTC)
         return max(0.0, (then - reference).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -245,7 +247,17 @@ def label(value: Any) -> str | None:
 
 def _tool_calls(value: Any) -> list[dict[str, Any]] | None:
     calls = [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []
-    return calls or None
+    return _storable(calls) or None
+
+
+def _storable(value: Any) -> Any:
+    """The value itself, if it can be written as JSON again: what is read may be nested deeper than what is written."""
+    try:
+        if value:
+            orjson.dumps(value)
+    except TypeError:
+        raise Garbled("the answer is nested too deep", status=200) from None
+    return value
 
 
 def count(value: Any) -> int | None:

@@ -104,6 +104,21 @@ class Feed:
         return Reply(*self._head, b"", self._first, self._last, error)
 
 
+class _SpoiltError(aiohttp.ClientConnectionError):
+    """The connection from the pool has been talked into while it was idle; nothing was sent on it."""
+
+
+class _CleanRequest(aiohttp.ClientRequest):
+    """A request that takes no connection with an answer on it already, which would be read as its own."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Send on ``conn``. Raises `_SpoiltError` instead when it is not clean."""
+        if conn.protocol is not None and conn.protocol.should_close:
+            conn.close()
+            raise _SpoiltError
+        return await super().send(conn)
+
+
 class AiohttpTransport:
     """aiohttp with its ceilings moved: as many connections as requests in flight, one hard time limit per attempt.
 
@@ -122,6 +137,7 @@ class AiohttpTransport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            request_class=_CleanRequest,
             skip_auto_headers=("User-Agent",),
         )
 
@@ -135,6 +151,8 @@ class AiohttpTransport:
                     content = await self._read(response)
                     total = perf_counter() - limit.started
                     return Reply(response.status, response.headers, content, first_byte, total)
+        except _SpoiltError:
+            return await self.post(url, headers, body)
         except (aiohttp.ClientError, OSError) as error:
             raise error_of(error) from error
 
@@ -152,6 +170,8 @@ class AiohttpTransport:
                             await _drain(response)
                             break
                     return feed.whole(b"")
+        except _SpoiltError:
+            return await self.stream(url, headers, body, take)
         except (aiohttp.ClientError, OSError) as error:
             return feed.broken_by(error_of(error))
         except DeadlineExceeded as error:

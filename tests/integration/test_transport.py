@@ -405,3 +405,24 @@ async def test_latency_runs_to_the_last_byte_and_first_byte_is_apart(name: Trans
         reply = await post(name, url)
     assert reply.body == b"ab"
     assert reply.total_s >= 0.2 > reply.first_byte_s
+
+
+async def test_an_answer_that_nobody_asked_for_is_nobodys_answer(name: TransportName) -> None:
+    said, lingering = http(b"first"), http(b"stray")
+    idle = asyncio.Event()
+
+    async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(2)
+            writer.write(said)
+            await writer.drain()
+            await idle.wait()
+            writer.write(lingering)  # on a connection that rests in the pool
+            await writer.drain()
+
+    async with server(talkative) as url, opened(name) as transport:
+        assert (await transport.post(url, HEADERS, b"{}")).body == b"first"
+        idle.set()
+        await asyncio.sleep(0.05)  # it arrives while nobody asks anything
+        assert (await transport.post(url, HEADERS, b"{}")).body == b"first"

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hostile import GOOD, POISONED, STATUS, TRANSIENT, Behaviour, Do, Entry, Hostile, bomb, catalogue, unread
+from hostile import GOOD, STATUS, TRANSIENT, Behaviour, Do, Entry, Hostile, bomb, catalogue, unread
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,13 +157,6 @@ def test_an_idle_connection_is_closed_without_a_word() -> None:
     with Hostile(1, behaviours=(), close_idle=1.0) as server, closing(connect(server)) as wire:
         assert to_the_end(wire, ask("case 0")).count(b"HTTP/1.1 200") == 1
     assert server.journal.closed_idle == 1
-
-
-def test_a_poisoned_connection_answers_twice() -> None:
-    with Hostile(1, size=1, behaviours=[POISONED], close_idle=1.0) as server, closing(connect(server)) as wire:
-        received = to_the_end(wire, ask("case 0"))
-    assert received.count(b"HTTP/1.1 200") == 2
-    assert b"POISON" in received.partition(b"HTTP/1.1 200")[2]
 
 
 def test_a_streamed_answer_ends_with_usage_and_done() -> None:

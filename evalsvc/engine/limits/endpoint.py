@@ -56,7 +56,7 @@ class EndpointLimits:
         self._budgeted = rpm is not None or tpm is not None
         self._meter = TokenMeter()
         self._line = Line()
-        self._admitted = self._limited = 0
+        self._admitted = self._answered = self._limited = 0
         self._reserved = 0.0  # tokens, of all admissions so far
         self._cut_at = 0  # the number of the last admission before the last cut
         self._heard = 0  # the newest admission whose answer told of quotas
@@ -138,6 +138,7 @@ class EndpointLimits:
         """
         self.in_flight -= 1
         if result == "ok":
+            self._answered += 1
             self._concurrency.finished(True)
         elif result == "rate_limited":
             self._refused(admission, quota)
@@ -159,7 +160,7 @@ class EndpointLimits:
         if self._budgeted:
             self._reserve(tokens)
         if now >= self._rate.next_look:
-            self._rate.look(now, admitted=self._admitted, limited=self._limited)
+            self._rate.look(now, admitted=self._admitted, limited=self._limited, answered=self._answered)
         return Admission(self._admitted, now, model, chars, tokens, self._reserved)
 
     def _reserve(self, tokens: float) -> None:

@@ -2,7 +2,9 @@
 
 It starts at the rate at which requests were taken, is cut by a tenth with each new episode of 429s, and grows while
 there are none and it is used: by halves until the second cut, then by 1% a round for eight rounds, which keeps close to
-a limit that stands, then faster and faster, which leaves behind a limit that is gone.
+a limit that stands, then faster and faster, which leaves behind a limit that is gone. Where 429s go on at half of
+a rate that was answered well before, they have nothing to do with the rate: the cap is dropped, and comes back only
+when they are more than a few.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ _LOWEST_PER_SECOND = 0.2
 _FIRST_STEP = 0.5
 _STEP = 0.01
 _STEADY_ROUNDS = 8
+_HOPELESS = 0.5
+_PROVEN = 0.2
+_ENOUGH = 20
 
 
 class LearntRate:
@@ -31,21 +36,36 @@ class LearntRate:
     ``look`` is due at ``next_look``.
     """
 
-    __slots__ = ("_clean_rounds", "_looks", "_probing", "_round_admitted", "_round_at", "budget", "next_look")
+    __slots__ = (
+        "_answered_well",
+        "_clean_rounds",
+        "_distrusted",
+        "_looks",
+        "_probing",
+        "_round_admitted",
+        "_round_at",
+        "budget",
+        "next_look",
+    )
 
     def __init__(self, now: float) -> None:
         self.budget: Budget | None = None
         self.next_look = now
-        self._looks = deque([(now, 0, 0)], maxlen=_LOOKS)
+        self._looks = deque([(now, 0, 0, 0)], maxlen=_LOOKS)
         self._probing = True
+        self._distrusted = False
+        self._answered_well = 0.0  # the best rate of answers while 429s were few
         self._clean_rounds = 0
         self._round_at = now
         self._round_admitted = 0
 
-    def look(self, now: float, *, admitted: int, limited: int) -> None:
-        """Note how many were admitted so far, how many of them got a 429, and end the round if it is time."""
+    def look(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
+        """Note how many were admitted, got a 429 and were answered so far, and end the round if it is time."""
         self.next_look = now + _LOOK_S
-        self._looks.append((now, admitted, limited))
+        self._looks.append((now, admitted, limited, answered))
+        if self.share_limited(admitted, limited) <= _PROVEN:
+            then, _, _, answered_then = self._looks[0]
+            self._answered_well = max(self._answered_well, (answered - answered_then) / max(1.0, now - then))
         if self.budget is None:
             return
         seconds, requests = now - self._round_at, admitted - self._round_admitted
@@ -57,8 +77,16 @@ class LearntRate:
     def cut(self, now: float, *, admitted: int, limited: int) -> None:
         """A new episode of 429s."""
         observed = max(_LOWEST_PER_SECOND, self._taken_per_second(now, admitted, limited))
+        enough = admitted - self._looks[0][1] >= _ENOUGH
+        proven = enough and self.share_limited(admitted, limited) > _PROVEN
         if self.budget is None:
+            if self._distrusted and not proven:
+                return
             self.budget = Budget(60.0 * observed, now=now, burst_s=_BURST_S)
+            self._answered_well = 0.0 if proven else self._answered_well
+        elif self.budget.rate < _HOPELESS * self._answered_well and not proven:
+            self.budget, self._distrusted = None, True
+            return
         else:
             self.budget.set_rate(max(_LOWEST_PER_SECOND, min(_CUT * self.budget.rate, observed)))
             self._probing = False
@@ -68,12 +96,12 @@ class LearntRate:
 
     def share_limited(self, admitted: int, limited: int) -> float:
         """Share of 429s among the last seconds' requests."""
-        _, admitted_then, limited_then = self._looks[0]
+        _, admitted_then, limited_then, _ = self._looks[0]
         return (limited - limited_then) / max(1, admitted - admitted_then)
 
     def _taken_per_second(self, now: float, admitted: int, limited: int) -> float:
         # a 429 comes at once, an answer late: what is still under way was taken
-        then, admitted_then, limited_then = self._looks[0]
+        then, admitted_then, limited_then, _ = self._looks[0]
         return (admitted - admitted_then - (limited - limited_then)) / max(1.0, now - then)
 
     def _grow(self) -> None:
