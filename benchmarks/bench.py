@@ -108,9 +108,10 @@ def evalsvc(folder: Path, database: str, *, timeout_s: float = 600) -> Cost:
 
 
 def outcomes(folder: Path, database: str, columns: str) -> list[tuple[Any, ...]]:
-    """Those columns of every recorded outcome."""
-    with closing(sqlite3.connect(folder / database)) as connection:
+    """Those columns of every recorded outcome; none where the command ended before it had made its tables."""
+    with closing(sqlite3.connect(folder / database)) as connection, suppress(sqlite3.OperationalError):
         return connection.execute(f"SELECT {columns} FROM outcomes").fetchall()
+    return []
 
 
 def write_job(

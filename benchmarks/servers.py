@@ -100,8 +100,8 @@ def _limited(folder: Path, database: str, used: int) -> str:
     ratio = "NOT DONE" if len(rows) < wanted else f"{took / fewest:.2f} times the fewest seconds"
     return (
         f"{ratio}, {len(tries) / len(rows):.2f} attempts a recorded request, {refused / len(tries):.1%} of them"
-        f" answered 429\n    {len(rows)} of {wanted} recorded ({said}) in {took:.1f} s; {fewest:.1f} s at the fewest with"
-        f" this start in the clock minute, {wanted / RPM * 60:.1f} s at an even {RPM} a minute{stopped}"
+        f" answered 429\n    {len(rows)} of {wanted} recorded ({said}) in {took:.1f} s; {fewest:.1f} s at the fewest"
+        f" with this start in the clock minute, {wanted / RPM * 60:.1f} s at an even {RPM} a minute{stopped}"
     )
 
 

@@ -13,7 +13,8 @@ import click
 from evalsvc.cli.main import INTERRUPTED
 
 if TYPE_CHECKING:
-    from evalsvc.app import FinishedJob, PreparedJob
+    from evalsvc.app.prepare import PreparedJob
+    from evalsvc.app.run import FinishedJob
 
 #: Exit code of each decision.
 DECISIONS = {"SHIP": 0, "ITERATE": 3, "HOLD": 4}
@@ -53,7 +54,7 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     Writes decision.json and report.html, prints the report, and exits 0 for SHIP, 3 for ITERATE, 4 for HOLD. Stopped at
     any time, the same command goes on where it was; nothing that was answered is asked again.
     """
-    from evalsvc.app import prepare
+    from evalsvc.app.prepare import prepare
 
     prepared = prepare(job, config_path=config_path, database=db, limit=limit)
     if out is not None:
@@ -71,7 +72,8 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
 def _run(prepared: PreparedJob, *, again: bool, patience: float) -> FinishedJob | None:
     import anyio
 
-    from evalsvc.app import run_job, until_signal
+    from evalsvc.app.run import run_job
+    from evalsvc.app.signals import until_signal
     from evalsvc.cli.progress import display
 
     finished: list[FinishedJob] = []
@@ -94,7 +96,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def _write(finished: FinishedJob, folder: Path) -> None:
-    from evalsvc.app import write_results
+    from evalsvc.app.results import write_results
 
     try:
         write_results(finished.view, folder)
@@ -103,7 +105,7 @@ def _write(finished: FinishedJob, folder: Path) -> None:
 
 
 def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
-    from evalsvc.app import report_text
+    from evalsvc.app.results import report_text
 
     record = finished.view.record
     if as_json:

@@ -16,6 +16,6 @@ def command(what: str) -> None:
 
         evalsvc schema job > job.schema.json
     """
-    from evalsvc.app import schema
+    from evalsvc.app.schemas import schema
 
     click.echo(json.dumps(schema(what), indent=2))

@@ -31,7 +31,8 @@ def command(
     """
     import anyio
 
-    from evalsvc.app import simulate, until_signal
+    from evalsvc.app.signals import until_signal
+    from evalsvc.app.simulate import simulate
 
     if replay and (profile or job):
         raise click.UsageError("--replay answers from the recording alone: leave out --profile and --job")

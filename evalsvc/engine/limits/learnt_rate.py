@@ -18,8 +18,10 @@ _LOOK_S = 0.5
 _LOOKS = 5
 _ROUND_S = 1.0
 _ROUND_REQUESTS = 5
+_LONGEST_ROUND_S = 5.0
 _BURST_S = 0.1
 _CUT = 0.9
+_DEEPEST_CUT = 0.5
 _USED = 0.8
 _LOWEST_PER_SECOND = 0.2
 _FIRST_STEP = 0.5
@@ -69,7 +71,7 @@ class LearntRate:
         if self.budget is None:
             return
         seconds, requests = now - self._round_at, admitted - self._round_admitted
-        if seconds >= max(_ROUND_S, _ROUND_REQUESTS / self.budget.rate):
+        if seconds >= min(_LONGEST_ROUND_S, max(_ROUND_S, _ROUND_REQUESTS / self.budget.rate)):
             if requests >= _USED * self.budget.rate * seconds:
                 self._grow()
             self._new_round(now, admitted)
@@ -88,7 +90,9 @@ class LearntRate:
             self.budget, self._distrusted = None, True
             return
         else:
-            self.budget.set_rate(max(_LOWEST_PER_SECOND, min(_CUT * self.budget.rate, observed)))
+            # Where a window is used up nothing is answered until the next one: that is no rate to stay at.
+            lowest = max(_LOWEST_PER_SECOND, _DEEPEST_CUT * self.budget.rate)
+            self.budget.set_rate(max(lowest, min(_CUT * self.budget.rate, observed)))
             self._probing = False
         self.budget.level = min(self.budget.level, 0.0)
         self._clean_rounds = 0
@@ -107,7 +111,7 @@ class LearntRate:
     def _grow(self) -> None:
         assert self.budget is not None
         self._clean_rounds += 1
-        if self._probing:
+        if self._probing or self.budget.rate < _HOPELESS * self._answered_well:
             step = _FIRST_STEP
         else:
             step = min(_FIRST_STEP, _STEP * 2 ** max(0, self._clean_rounds - _STEADY_ROUNDS))
