@@ -305,7 +305,7 @@ async def test_no_more_connections_than_allowed_are_open_even_after_a_cancel(nam
                 await transport.post(url, HEADERS, b"{}")
         with pytest.raises(ProviderError):
             await transport.post(url, HEADERS, b"{}")
-    assert 1 <= most <= 2
+    assert 1 <= most <= 3  # of six; one that was closed may not have been noticed yet
 
 
 async def test_an_outer_cancel_scope_ends_a_call(name: TransportName) -> None:
