@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -17,10 +18,20 @@ _COLUMNS = (
     ", first_token_s, since_scheduled_s, tainted, simulated"
     ", repaired, score, scores, attempts, finished_at"
 )
-_INSERT = (
-    f"INSERT INTO outcomes ({_COLUMNS}) VALUES ({', '.join('?' * 31)})"  # noqa: S608 - constants only
-    " ON CONFLICT (job_id, position, arm, trial, step) DO NOTHING"
-)
+_ROW = f"({', '.join('?' * 31)})"
+
+#: Rows a statement. SQLite lets go of the interpreter once a statement, not once a row: with one row each, the writing
+#: thread and the event loop would take it from each other thousands of times a second.
+_SIZES = (128, 16, 1)
+
+
+def _insert(rows: int) -> str:
+    values = ", ".join([_ROW] * rows)
+    conflict = "ON CONFLICT (job_id, position, arm, trial, step) DO NOTHING"
+    return f"INSERT INTO outcomes ({_COLUMNS}) VALUES {values} {conflict}"  # noqa: S608 - constants only
+
+
+_INSERTS = {size: _insert(size) for size in _SIZES}
 
 
 class OutcomeStore:
@@ -31,12 +42,22 @@ class OutcomeStore:
 
     async def add(self, job_id: str, outcomes: Iterable[Outcome]) -> None:
         """File outcomes in one transaction, durable when this returns. One already filed stays as it was."""
-        await self._db.write((_INSERT, [_row(job_id, outcome) for outcome in outcomes]))
+        rows = [_row(job_id, outcome) for outcome in outcomes]
+        await self._db.write(*_statements(rows))
 
     async def done(self, job_id: str) -> set[tuple[int, Arm, int]]:
         """(position, arm, trial) of every answer already filed."""
         sql = "SELECT position, arm, trial FROM outcomes WHERE job_id = ? AND step = 'answer'"
         return {(position, Arm(arm), trial) for position, arm, trial in await self._db.rows(sql, (job_id,))}
+
+
+def _statements(rows: list[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """The fewest statements of the sizes there are, each with its rows' values in one line."""
+    start = 0
+    for size in _SIZES:
+        while len(rows) - start >= size:
+            yield _INSERTS[size], [tuple(chain.from_iterable(rows[start : start + size]))]
+            start += size
 
 
 def _row(job_id: str, outcome: Outcome) -> tuple[Any, ...]:
