@@ -81,7 +81,7 @@ class ArmTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything a decision rests on. ``cases`` counts the cases of every suite, answered or not."""
+    """Everything a decision rests on. ``outcomes`` counts the rows it was read from."""
 
     tables: tuple[ScoreTable, ...]
     latency: Mapping[Arm, LatencySamples]

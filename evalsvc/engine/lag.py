@@ -14,7 +14,6 @@ class LoopLag:
     """A probe that wakes 50 times a second and notices when it wakes more than 100 ms late."""
 
     def __init__(self) -> None:
-        self.worst_s = 0.0
         self._last_tick = perf_counter()
         self._last_lagged = float("-inf")
 
@@ -25,7 +24,6 @@ class LoopLag:
             await anyio.sleep(_TICK_S)
             now = perf_counter()
             lag = now - self._last_tick - _TICK_S
-            self.worst_s = max(self.worst_s, lag)
             if lag > _LIMIT_S:
                 self._last_lagged = now
             self._last_tick = now

@@ -14,7 +14,7 @@ class EngineSettings(BaseModel):
 
     transport: Literal["aiohttp", "pyreqwest"] = Field(
         default="aiohttp",
-        description="what carries requests; pyreqwest (pip install 'evalsvc[fast]') costs half the CPU",
+        description="what carries requests; pyreqwest needs pip install 'evalsvc[fast]'",
     )
     max_row_mb: int = Field(default=16, ge=1, le=1024, description="the largest row of a data set, in MiB")
     max_response_mb: int = Field(

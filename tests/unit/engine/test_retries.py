@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalsvc.engine.retries import RetryPolicy
+from evalsvc.engine.retries import RetryBudget, RetryPolicy
 from evalsvc.errors import (
     AuthenticationFailed,
     DeadlineExceeded,
@@ -44,3 +44,11 @@ def test_nothing_is_sent_before_the_time_the_server_names() -> None:
 def test_the_total_time_limit_holds() -> None:
     assert POLICY.decide(Overloaded("x"), attempt=1, elapsed_s=60.1) is None
     assert POLICY.decide(RateLimited("x", retry_after=36_000), attempt=1, elapsed_s=0) is None
+
+
+def test_the_budget_is_ten_retries_and_a_fifth_of_the_requests() -> None:
+    budget = RetryBudget()
+    assert sum(budget.withdraw() for _ in range(100)) == 10
+    for _ in range(101):
+        budget.deposit()
+    assert sum(budget.withdraw() for _ in range(100)) == 20
