@@ -103,9 +103,10 @@ def _cases_to_show_rarer(truth: float, null: float, *, alpha: float, power: floa
         return None
     z_alpha, z_power, limit = float(ndtri(1 - alpha)), float(ndtri(power)), -log(alpha)
     spread = z_alpha * sqrt(null * (1 - null)) + z_power * sqrt(truth * (1 - truth))
-    normal = (spread / (null - truth)) ** 2
-    if normal > MOST_CASES:
+    distance = null - truth
+    if spread > sqrt(MOST_CASES) * distance:  # compared before squaring, which may overflow
         return None
+    normal = (spread / distance) ** 2
 
     def cases_for(events: int) -> int:
         """Fewest cases with which that many events are still proof: a tip of the sawtooth."""

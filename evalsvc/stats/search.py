@@ -19,13 +19,13 @@ def first_true(predicate: Callable[[int], bool], low: int, high: int) -> int:
     return low
 
 
-def last_true(predicate: Callable[[float], bool], low: float, high: float) -> float:
+def last_true(predicate: Callable[[float], bool], low: float, high: float, *, resolution: float = RESOLUTION) -> float:
     """Largest point in [low, high] at which a predicate that turns false once still holds; ``low`` if it never does.
 
     The stretch lies within [-1, 1] and the predicate is false at ``high``. The true end of the bracket is returned:
-    a bound found this way errs by at most ``RESOLUTION``, and on the cautious side.
+    a bound found this way errs by at most ``resolution``, and on the cautious side.
     """
-    while high - low > RESOLUTION:
+    while high - low > resolution:
         middle = (low + high) / 2
         if predicate(middle):
             low = middle

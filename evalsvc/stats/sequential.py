@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from evalsvc.stats.interval import Interval
 from evalsvc.stats.search import last_true
+from evalsvc.stats.unit import unit_counts
 
 _STAKES: NDArray[np.float64] = np.geomspace(0.05, 0.95, 12)[:, None]
-#: How far rounding may carry a mean of scores out of its range.
-_ROUNDING = 1e-9
+_OUTCOMES: NDArray[np.float64] = np.array([0.0, 0.5, 1.0])  # a loss, a tie, a win
 
 
 def log_e_value(differences: NDArray[np.float64], threshold: float) -> float:
@@ -32,7 +32,16 @@ def log_e_value(differences: NDArray[np.float64], threshold: float) -> float:
     Raises:
         ValueError: a difference is not in [-1, 1].
     """
-    return _log_mixture(*_unit_counts(differences), (1 + threshold) / 2)
+    return _log_mixture(*unit_counts(differences), (1 + threshold) / 2)
+
+
+def counts_log_e_value(wins: int, losses: int, ties: int, threshold: float) -> float:
+    """`log_e_value` of so many differences of +1, -1 and 0: as fast for a million cases as for ten.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    return _log_mixture(_OUTCOMES, _outcome_counts(wins, losses, ties), (1 + threshold) / 2)
 
 
 def rate_log_e_value(passes: int, n: int, threshold: float) -> float:
@@ -52,12 +61,16 @@ def lower_bound(differences: NDArray[np.float64], *, alpha: float) -> float:
     Raises:
         ValueError: a difference is not in [-1, 1].
     """
-    values, counts = _unit_counts(differences)
-    if values.size == 0:
-        return -1.0
-    mean, limit = float(values @ counts / counts.sum()), log(1 / alpha)
-    # E falls in μ, and at the observed mean no bettor has won anything
-    return 2 * last_true(lambda mu: _log_mixture(values, counts, mu) >= limit, 0.0, mean) - 1
+    return _lower_bound(*unit_counts(differences), alpha)
+
+
+def counts_lower_bound(wins: int, losses: int, ties: int, *, alpha: float) -> float:
+    """`lower_bound` of so many differences of +1, -1 and 0.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    return _lower_bound(_OUTCOMES, _outcome_counts(wins, losses, ties), alpha)
 
 
 def betting_interval(differences: NDArray[np.float64], *, level: float = 0.95) -> Interval:
@@ -68,6 +81,17 @@ def betting_interval(differences: NDArray[np.float64], *, level: float = 0.95) -
     """
     alpha = (1 - level) / 2
     return Interval(lower_bound(differences, alpha=alpha), -lower_bound(-differences, alpha=alpha))
+
+
+def counts_betting_interval(wins: int, losses: int, ties: int, *, level: float = 0.95) -> Interval:
+    """`betting_interval` of so many differences of +1, -1 and 0.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    alpha = (1 - level) / 2
+    low, high = (counts_lower_bound(*pair, ties, alpha=alpha) for pair in ((wins, losses), (losses, wins)))
+    return Interval(low, -high)
 
 
 def betting_p_values(differences: NDArray[np.float64], threshold: float) -> tuple[float, float]:
@@ -83,12 +107,18 @@ def betting_p_values(differences: NDArray[np.float64], threshold: float) -> tupl
     return min(1.0, exp(-max(0.0, against_low))), min(1.0, exp(-max(0.0, against_high)))
 
 
-def _unit_counts(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Differences moved to [0, 1]: distinct values and how often each occurs."""
-    if not (np.abs(differences) <= 1 + _ROUNDING).all():  # so that NaN is refused too
-        raise ValueError("differences must be in [-1, 1]")
-    values, counts = np.unique(differences, return_counts=True)
-    return np.clip((1 + values) / 2, 0.0, 1.0), counts.astype(np.float64)
+def _outcome_counts(wins: int, losses: int, ties: int) -> NDArray[np.float64]:
+    if min(wins, losses, ties) < 0:
+        raise ValueError(f"counts cannot be negative: {wins} wins, {losses} losses, {ties} ties")
+    return np.array([losses, ties, wins], dtype=np.float64)
+
+
+def _lower_bound(values: NDArray[np.float64], counts: NDArray[np.float64], alpha: float) -> float:
+    if counts.sum() == 0:
+        return -1.0
+    mean, limit = float(values @ counts / counts.sum()), log(1 / alpha)
+    # E falls in μ, and at the observed mean no bettor has won anything
+    return 2 * last_true(lambda mu: _log_mixture(values, counts, mu) >= limit, 0.0, mean) - 1
 
 
 def _log_mixture(values: NDArray[np.float64], counts: NDArray[np.float64], mean: float) -> float:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from scipy.stats import multinomial, norm, ttest_1samp
+from scipy.stats import multinomial, norm, skew, ttest_1samp
+from scipy.stats import t as t_distribution
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
 
@@ -17,6 +18,7 @@ from evalsvc.stats.paired import (
     paired_t,
     paired_t_p_values,
     point_rule_pass_probability,
+    t_holds,
     tango,
     tango_p_values,
 )
@@ -183,6 +185,24 @@ def test_reference_t(vectors: Any) -> None:
     assert paired_t_p_values(d, 0.05) == pytest.approx(expected, rel=1e-10)
 
 
+def test_reference_pairing_pays(vectors: Any) -> None:
+    """The error of paired differences from those of the arms and their correlation."""
+    row = vectors["fixed"]["miller_paired_identity"]
+    low, high = bounds(paired_t(np.array(row["a"]) - np.array(row["b"])))
+    error = (high - low) / 2 / t_distribution.ppf(0.975, len(row["a"]) - 1)
+    assert error == pytest.approx(row["se_paired"], rel=1e-10)
+    a, b = row["se_a"], row["se_b"]
+    assert error == pytest.approx((a**2 + b**2 - 2 * a * b * row["rho"]) ** 0.5, rel=1e-10)
+
+
+def test_reference_preference_by_t(vectors: Any) -> None:
+    for name in ("pref_p1", "pref_p2"):
+        row = vectors["fixed"][name]
+        scores = np.repeat([1.0, 0.5, 0.0], [row["w"], row["t"], row["l"]])
+        assert bounds(paired_t(scores)) == pytest.approx(row["ci95_t"], rel=1e-10)
+        assert paired_t_p_values(scores, 0.6)[0] == pytest.approx(row["p_greater_0p6"], rel=1e-10)
+
+
 def test_reference_geometric_ratio(vectors: Any) -> None:
     row = vectors["fixed2"]["geo_ratio"]
     logs = np.log(np.array(row["a"]) / np.array(row["b"]))
@@ -227,6 +247,53 @@ def test_t_refuses_to_speak_without_spread(values: list[float]) -> None:
         paired_t_p_values(d, 0.0)
 
 
+def spread_like(sd: float, n: int) -> Any:
+    """Symmetric differences of exactly this standard deviation."""
+    values = norm.ppf((np.arange(n) + 0.5) / n)
+    return values / values.std(ddof=1) * sd
+
+
+@pytest.mark.parametrize(
+    ("sd", "n", "holds"),
+    [
+        (0.3, 100, True),
+        (0.3, 20, False),  # 1.3 of 20 cases unseen would move the mean out of the interval
+        (0.5, 19, False),  # too few, whatever they say
+        (0.5, 20, True),
+        (0.1, 300, False),
+        (0.1, 400, True),
+        (0.01, 10_000, False),
+    ],
+)
+def test_t_holds_where_its_interval_reaches_as_far_as_what_was_not_seen(sd: float, n: int, holds: bool) -> None:
+    d = spread_like(sd, n)
+    low, high = bounds(paired_t(d))
+    assert t_holds(d) is holds
+    if n >= 20:
+        assert holds == ((high - low) / 2 >= -np.log(0.025) / n)
+
+
+@pytest.mark.parametrize("n", [100, 1000, 10_000])
+def test_t_holds_where_the_differences_are_not_lopsided(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for p in (0.02, 0.1, 0.3, 0.5):
+        d = np.where(np.arange(n) < p * n, -0.9, 0.1) + rng.uniform(-0.05, 0.05, n)
+        lopsided = abs(float(skew(d))) / n**0.5 > 0.06
+        assert t_holds(d) is not lopsided
+        assert t_holds(-d) is not lopsided
+
+
+def test_t_is_asked_for_more_where_more_is_promised() -> None:
+    d = spread_like(0.2, 100)
+    assert t_holds(d)
+    assert not t_holds(d, level=0.999)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], [0.1] * 50, [0.1, float("nan")] * 30])
+def test_t_never_holds_without_spread(values: list[float]) -> None:
+    assert not t_holds(np.array(values, dtype=np.float64))
+
+
 def test_reference_cases_to_resolve_a_mean(vectors: Any) -> None:
     for row in vectors["fixed"]["power_paired"]["rows"]:
         n = cases_to_resolve_mean(row["sd"] ** 2, row["delta"], 0.0)
@@ -250,6 +317,7 @@ def test_a_mean_that_cannot_be_resolved_has_no_number() -> None:
     assert cases_to_resolve_mean(0.2, 0.05, 0.05) is None
     assert cases_to_resolve_mean(0.0, 0.1, 0.05) is None
     assert cases_to_resolve_mean(0.2, 0.05 + 1e-17 + 1e-9, 0.05) is None
+    assert cases_to_resolve_mean(0.2, 1e-308, 0.0) is None
     assert cases_to_resolve_mean(1e-9, 1.0, 0.0) == 2
 
 

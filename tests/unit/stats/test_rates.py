@@ -50,6 +50,15 @@ def test_reference_fewest_passes(vectors: Any) -> None:
         assert passing[0] == row["min_passes"]
 
 
+def test_reference_decisive_votes(vectors: Any) -> None:
+    """Of the votes that are no ties, how many prefer the candidate."""
+    for name in ("pref_p1", "pref_p2", "pref_p4"):
+        row = vectors["fixed"][name]
+        wins, decisive = row["w"], row["w"] + row["l"]
+        assert bounds(wilson(wins, decisive)) == pytest.approx(row["decisive_wilson95"], rel=1e-10)
+        assert bounds(clopper_pearson(wins, decisive)) == pytest.approx(row["decisive_cp95"], rel=1e-10)
+
+
 def test_no_cases_prove_nothing() -> None:
     assert clopper_pearson(0, 0) == Interval(0.0, 1.0)
     assert wilson(0, 0) == Interval(0.0, 1.0)
@@ -152,6 +161,18 @@ def test_unresolvable_rates_have_no_number() -> None:
     near = cases_to_resolve_rate(0.9003, 0.9)
     assert near is not None
     assert 7_000_000 < near <= MOST_CASES
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_any_two_rates_have_a_number_or_none(rate: float, threshold: float) -> None:
+    cases = cases_to_resolve_rate(rate, threshold)
+    assert cases is None or 1 <= cases <= MOST_CASES
+
+
+@pytest.mark.parametrize("threshold", [1e-308, 5e-324, 1e-300, 1e-160, 1e-9])
+def test_a_threshold_next_to_nothing_is_out_of_reach(threshold: float) -> None:
+    assert cases_to_resolve_rate(0.0, threshold) is None
+    assert cases_to_resolve_rate(1.0, 1 - threshold) is None
 
 
 def test_wrong_counts_and_rates_are_refused() -> None:

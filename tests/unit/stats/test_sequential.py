@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from evalsvc.stats.interval import Interval
-from evalsvc.stats.sequential import betting_interval, betting_p_values, log_e_value, lower_bound, rate_log_e_value
+from evalsvc.stats.sequential import (
+    betting_interval,
+    betting_p_values,
+    counts_betting_interval,
+    counts_log_e_value,
+    counts_lower_bound,
+    log_e_value,
+    lower_bound,
+    rate_log_e_value,
+)
 
 differences = st.lists(st.floats(-1, 1).map(lambda x: round(x, 6)), min_size=1, max_size=40).map(
     lambda values: np.array(values, dtype=np.float64)
@@ -51,6 +60,9 @@ def test_reference_counts(vectors: Any) -> None:
         assert exp(log_e_value(d, 0.0)) == pytest.approx(row["E_m0"], rel=1e-11)
         assert betting_p_values(d, 0.0)[0] == pytest.approx(row["p_anytime"], rel=1e-11)
         assert bounds(betting_interval(d)) == pytest.approx((row["lcb_025"], row["ucb_025"]), abs=1e-12)
+        counted = counts_betting_interval(wins, losses, ties)
+        assert bounds(counted) == pytest.approx((row["lcb_025"], row["ucb_025"]), abs=1e-12)
+        assert exp(counts_log_e_value(wins, losses, ties, 0.0)) == pytest.approx(row["E_m0"], rel=1e-11)
 
 
 def test_reference_rates(vectors: Any) -> None:
@@ -59,6 +71,16 @@ def test_reference_rates(vectors: Any) -> None:
     for key, expected in rows.items():
         passes, n, threshold = (float(part.split("=")[1]) for part in key.split(","))
         assert exp(rate_log_e_value(int(passes), int(n), threshold)) == pytest.approx(expected, rel=1e-11)
+
+
+def test_reference_stakes(vectors: Any) -> None:
+    """One bettor of the mixture, as the page writes him: the values of confseq the mixture was checked by."""
+    reference = vectors["sequential"]
+    d, rows = np.array(reference["d"]), [key for key in reference if key.startswith("E_const ")]
+    assert len(rows) == 9
+    for key in rows:
+        m, stake = (float(part.split("=")[1]) for part in key.removeprefix("E_const ").split(" "))
+        assert np.prod(1 + stake * (d - m)) == pytest.approx(reference[key]["confseq"], rel=1e-12)
 
 
 def test_ties_alone_are_neither_proof_nor_certainty() -> None:
@@ -122,6 +144,33 @@ def test_a_rate_is_a_difference_seen_from_zero(passes: int, failures: int, thres
     as_differences = np.repeat([1.0, -1.0], [passes, failures])
     expected = log_e_value(as_differences, 2 * threshold - 1)
     assert rate_log_e_value(passes, passes + failures, threshold) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+counts = st.integers(0, 60)
+
+
+@given(counts, counts, counts, st.floats(-0.95, 0.95))
+def test_counts_say_what_the_differences_say(wins: int, losses: int, ties: int, threshold: float) -> None:
+    d = by_counts(wins, losses, ties)
+    assert counts_log_e_value(wins, losses, ties, threshold) == pytest.approx(log_e_value(d, threshold), abs=1e-9)
+    assert bounds(counts_betting_interval(wins, losses, ties)) == pytest.approx(bounds(betting_interval(d)), abs=1e-12)
+    assert counts_lower_bound(wins, losses, ties, alpha=0.1) == pytest.approx(lower_bound(d, alpha=0.1), abs=1e-12)
+
+
+def test_counts_at_their_edges() -> None:
+    assert counts_betting_interval(0, 0, 0) == Interval(-1.0, 1.0)
+    assert counts_log_e_value(0, 0, 0, 0.3) == 0.0
+    assert counts_betting_interval(0, 20, 0).low == -1.0
+    for impossible in ((-1, 0, 3), (0, -1, 3), (0, 0, -1)):
+        with pytest.raises(ValueError, match="negative"):
+            counts_log_e_value(*impossible, 0.0)
+        with pytest.raises(ValueError, match="negative"):
+            counts_lower_bound(*impossible, alpha=0.025)
+
+
+def test_a_bound_from_counts_does_not_grow_with_them() -> None:
+    small, large = counts_betting_interval(130, 80, 790), counts_betting_interval(130_000, 80_000, 790_000)
+    assert bounds(small)[0] < bounds(large)[0] < 0.05 < bounds(large)[1] < bounds(small)[1]
 
 
 @pytest.mark.parametrize("value", [1.1, -1.1, float("nan"), inf])
