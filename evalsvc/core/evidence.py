@@ -29,7 +29,10 @@ class ArmScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreTable:
-    """All scores of one scorer on one suite. ``category[i]`` indexes ``categories``."""
+    """All scores of one scorer on one suite. ``category[i]`` indexes ``categories``.
+
+    ``cluster`` numbers what each case belongs to, where the suite's cases come in clusters; None where they do not.
+    """
 
     suite: str
     role: Role
@@ -40,11 +43,12 @@ class ScoreTable:
     categories: tuple[str, ...]
     category: array[int]
     arms: Mapping[Arm, ArmScores]
+    cluster: array[int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencySamples:
-    """One sample a case, seconds; a timeout is +inf.
+    """One sample a case, seconds, in ascending order; a timeout is +inf.
 
     ``seconds`` is service time; ``scheduled`` the same cases' time since they should have started; ``first_token``
     that of streamed answers only. ``missing`` cases have none; ``tainted`` ones were taken while the event loop lagged.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,11 +29,32 @@ class Load(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Is told of outcomes once they are durable."""
+
+    def add(self, outcomes: Sequence[Outcome], /) -> None:
+        """These have just become durable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Several as one."""
+
+    each: tuple[Listener, ...]
+
+    def add(self, outcomes: Sequence[Outcome], /) -> None:
+        """Tell them all."""
+        for listener in self.each:
+            listener.add(outcomes)
+
+
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """Counts of one job. ``recorded`` counts durable outcomes only; ``resumed`` of them were there at the start.
 
-    ``loads`` are its endpoints by alias; ``started`` is a reading of `time.monotonic`.
+    ``loads`` are its endpoints by alias; ``started`` is a reading of `time.monotonic`; ``stopped`` says why the job
+    asks no more before all is asked.
     """
 
     total: int = 0
@@ -44,6 +65,7 @@ class Progress:
     scored: Counter[Arm] = field(default_factory=Counter)
     score_sums: dict[Arm, float] = field(default_factory=lambda: dict.fromkeys(Arm, 0.0))
     paused: str | None = None
+    stopped: str | None = None
     loads: Mapping[str, Load] = field(default_factory=dict)
     started: float = 0.0
 
@@ -56,6 +78,7 @@ class Progress:
             if score is not None and score.value is not None:
                 self.scored[outcome.arm] += 1
                 self.score_sums[outcome.arm] += score.value
+        self.total = max(self.total, self.recorded)  # what is in flight when a suite is closed comes on top
 
     def rate(self, now: float) -> float:
         """Outcomes a second of this process; ``now`` and ``started`` are read from one clock."""

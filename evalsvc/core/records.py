@@ -8,7 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _many(cls: type[T]) -> type[T]:
+    """Decorator for records made on every request: frozen for the type checker only.
+
+    A frozen dataclass sets each field through `object.__setattr__`, which takes three times as long: for the five
+    records of a request, a tenth of what evalsvc itself costs.
+    """
+    return dataclass(slots=True, kw_only=True)(cls)
+
 
 #: Gates in the order of every table and record.
 GATES = (
@@ -20,6 +33,12 @@ GATES = (
     "adversarial_robustness",
     "schema_compliance",
 )
+
+#: The keys of a case that a suite's ``fields`` may say where to find; ``choices`` are put into its input.
+FIELDS = ("id", "input", "expected", "category", "tools", "schema", "metadata", "choices")
+
+#: The endpoint of an arm whose answers are read from a file.
+RECORDED = "recorded"
 
 
 class Arm(StrEnum):
@@ -65,7 +84,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSpec:
-    """One arm as the job file describes it: an endpoint's alias, a model and what is passed on to it."""
+    """One arm as the job file describes it: an endpoint's alias, a model and what is passed on to it.
+
+    ``outputs`` is the file of its answers, relative to the job file, where the endpoint is `RECORDED`.
+    """
 
     endpoint: str
     model: str
@@ -73,6 +95,12 @@ class ArmSpec:
     params: Mapping[str, Any] = field(default_factory=dict)
     api: str = "chat"
     stream: bool = False
+    outputs: str | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its answers were recorded before: no model is called, and no latency is known."""
+        return self.endpoint == RECORDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +114,40 @@ class ScorerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSpec:
+    """How the cases of a suite are put to a model.
+
+    ``template`` is a text with names in double braces. ``image`` is the key of a case's metadata that holds a picture.
+    ``shots`` examples, drawn by ``seed`` from the file ``examples`` or else from the suite itself, stand before the
+    question: as ``turns`` of a chat, or with it in one ``text``.
+    """
+
+    template: str = "{{input}}"
+    system: str | None = None
+    image: str | None = None
+    examples: str | None = None
+    shots: int = 0
+    style: str = "turns"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteSpec:
-    """A named set of cases with a role. ``scorers[0]`` is the primary, the one gates use."""
+    """A named set of cases with a role. ``scorers[0]`` is the primary, the one gates use.
+
+    ``fields`` says where in a row of the data set a case's keys are found, where they are called otherwise there.
+    ``cluster`` is the key of a case's metadata that says which cases belong together; None: each stands for itself.
+    ``prompt`` is how its cases are put to a model; None: as they are.
+    """
 
     name: str
     role: Role
     dataset: str
     format: str
     scorers: tuple[ScorerSpec, ...]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    cluster: str | None = None
+    prompt: PromptSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,17 +169,20 @@ class Job:
     """A job: two arms, suites, gates.
 
     ``limit`` takes the first cases of each suite's planned order only; ``rate`` starts so many requests a second,
-    whether or not earlier ones have been answered.
+    whether or not earlier ones have been answered; ``stop`` is whether it may end before all are asked: ``never``,
+    ``hybrid`` or ``anytime``. ``calibration`` is ``required`` where nothing ships without a stored one.
     """
 
     name: str
     seed: int
     trials: int
     rate: float | None = None
+    stop: str = "never"
     arms: Mapping[Arm, ArmSpec]
     suites: tuple[SuiteSpec, ...]
     gates: tuple[GateSpec, ...]
     evidence: str = "interval"
+    calibration: str = "optional"
     limit: int | None = None
     spec_sha256: str = ""
 
@@ -150,7 +207,7 @@ class Case:
     line: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_many
 class Request:
     """One logical model call: (job, case, arm, trial, step), asked of an endpoint with ``messages`` and ``params``.
 
@@ -171,7 +228,7 @@ class Request:
     stream: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_many
 class Quota:
     """What an answer's headers say of the endpoint's limits: per minute, left, seconds until all is there again."""
 
@@ -183,7 +240,7 @@ class Quota:
     tokens_reset_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_many
 class Completion:
     """What came back from a model.
 
@@ -221,7 +278,7 @@ class Completion:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_many
 class Score:
     """A scorer's word on one answer: ``value`` in [0, 1] and why. ``value`` None means the scorer could not score."""
 
@@ -229,7 +286,14 @@ class Score:
     explanation: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_many
+class CountedScore(Score):
+    """A score with its share of a corpus score: ``parts`` are what is summed over all answers (counts of n-grams)."""
+
+    parts: tuple[float, ...]
+
+
+@_many
 class Attempt:
     """One HTTP try of a request.
 
@@ -246,7 +310,7 @@ class Attempt:
     tainted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_many
 class Outcome:
     """The recorded end of a request.
 

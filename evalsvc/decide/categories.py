@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from evalsvc.core.evidence import ScoreTable
 from evalsvc.core.records import Verdict
 from evalsvc.decide.cases import Pairs, categories_of, pairs_of
-from evalsvc.decide.compare import compare
+from evalsvc.decide.clustered import estimate_pairs
+from evalsvc.decide.compare import for_correction, wins_losses_ties
 from evalsvc.decide.verdict import Bounded, CategoryVerdict, Estimate, Settings, against, agreed
 from evalsvc.stats.multiplicity import holm
 
@@ -20,17 +21,22 @@ def judge_cells(tables: Sequence[ScoreTable], settings: Settings) -> Bounded[dic
 
     A category without a case in one of the three has no entry there.
     """
-    bounded = {cell: pairs.bounded() for cell, pairs in _cells(tables)}
+    found = {cell: _for_holm(pairs, settings) for cell, pairs in _cells(tables)}
 
     def judged(which: int) -> dict[Cell, Verdict]:
-        estimates = {
-            cell: compare(*arms[which], settings.threshold, settings.level)
-            for cell, arms in bounded.items()
-            if len(arms[which][0])
-        }
-        return _with_holm(estimates, settings)
+        return _with_holm({cell: each[which] for cell, each in found.items() if each[which].n}, settings)
 
+    if all(each.complete is each.worst for each in found.values()):
+        return Bounded(*[judged(0)] * 3)
     return Bounded(*(judged(which) for which in range(3)))
+
+
+def _for_holm(pairs: Pairs, settings: Settings) -> Bounded[Estimate]:
+    bounded, estimates = pairs.bounded(), estimate_pairs(pairs, settings)
+    if estimates.complete is estimates.worst is estimates.best:
+        return estimates.map(lambda estimate: for_correction(estimate, wins_losses_ties(*bounded.complete), settings))
+    each = zip(bounded, estimates, strict=True)
+    return Bounded(*(for_correction(estimate, wins_losses_ties(*arms), settings) for arms, estimate in each))
 
 
 def category_verdicts(cells: Bounded[dict[Cell, Verdict]]) -> tuple[CategoryVerdict, ...]:

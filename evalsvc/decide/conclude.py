@@ -65,6 +65,7 @@ def conclude(settings: Settings, finding: Finding) -> GateResult:
         missing=finding.missing.counts,
         reason=_waived(settings) + _reason(verdict, remark, finding),
         needs=_needs(verdict, finding, n_needed),
+        futile=all(estimate.futile for estimate in finding.estimates),
         categories=finding.categories,
         extra=finding.extra,
     )

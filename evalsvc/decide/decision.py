@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evalsvc.core.evidence import Evidence
 from evalsvc.core.records import GATES, Decision, Job, Verdict
+from evalsvc.decide.sequential import LOOKED_AT, Stopping, judge_at_end
 from evalsvc.decide.verdict import GateResult, Settings, gates
 
 
@@ -18,28 +19,42 @@ class DecisionResult:
     reasons: tuple[str, ...]
 
 
-def judge_all(evidence: Evidence, job: Job) -> tuple[GateResult, ...]:
+def judge_all(
+    evidence: Evidence, job: Job, stopping: Stopping | None = None, *, glance: bool = False
+) -> tuple[GateResult, ...]:
     """Every gate of the job: the seven in the order of `GATES`, then what plug-ins added.
+
+    ``stopping`` says where the looks of a job that may stop early have led. ``glance`` asks for the verdicts only, by
+    p-values where a gate has them.
 
     Raises:
         LookupError: the job lacks one of the seven, or asks for a gate nobody registered.
     """
     specs = {spec.name: spec for spec in job.gates}
     names = [*GATES, *(name for name in specs if name not in GATES)]
-    return tuple(gates[name](evidence, Settings(spec=specs[name], evidence=job.evidence)) for name in names)
+    if glance:
+        each = (Settings(spec=specs[name], evidence=job.evidence, glance=name in LOOKED_AT) for name in names)
+        return tuple(gates[settings.spec.name](evidence, settings) for settings in each)
+    return tuple(judge_at_end(evidence, job, specs[name], stopping) for name in names)
 
 
-def decide(results: Sequence[GateResult]) -> DecisionResult:
-    """SHIP if every required gate passed, ITERATE if one failed, else HOLD; waived gates have no say."""
+def decide(results: Sequence[GateResult], objections: Sequence[str] = ()) -> DecisionResult:
+    """SHIP if every required gate passed, ITERATE if one failed, else HOLD; waived gates have no say.
+
+    ``objections`` are what stands against shipping apart from the gates: with one there is no SHIP.
+    """
     counted = [result for result in results if result.required and result.waived is None]
     failed = [result for result in counted if result.verdict is Verdict.FAIL]
     unsettled = [result for result in counted if result.verdict not in (Verdict.PASS, Verdict.FAIL)]
     if failed:
-        return DecisionResult(decision=Decision.ITERATE, reasons=(*_failures(failed), *_openings(unsettled)))
-    if unsettled:
-        return DecisionResult(decision=Decision.HOLD, reasons=tuple(_openings(unsettled)))
+        return DecisionResult(
+            decision=Decision.ITERATE, reasons=(*_failures(failed), *_openings(unsettled), *objections)
+        )
+    if unsettled or (counted and objections):
+        return DecisionResult(decision=Decision.HOLD, reasons=(*_openings(unsettled), *objections))
     if not counted:
-        return DecisionResult(decision=Decision.HOLD, reasons=("no gate is required: nothing speaks for shipping",))
+        nothing = "no gate is required: nothing speaks for shipping; requiring a gate would"
+        return DecisionResult(decision=Decision.HOLD, reasons=(nothing, *objections))
     reasons = tuple(f"{result.name} holds: {_plain(result)}" for result in counted)
     return DecisionResult(decision=Decision.SHIP, reasons=reasons)
 

@@ -32,9 +32,11 @@ def latency_p99(evidence: Evidence, settings: Settings) -> GateResult:
         cases={arm: len(each.seconds) + each.missing for arm, each in samples.items()},
         counts={arm: each.missing for arm, each in samples.items()},
     )
-    if not any(missing.cases.values()):
-        needs = "answers with a measured latency (recorded outputs have none) would measure it"
-        return unmeasured(settings, claim=claim, method=METHOD, why="No latency was measured", needs=needs)
+    untimed = [arm.value for arm, cases in missing.cases.items() if not cases]
+    if untimed:
+        whose = f" of the {untimed[0]}" if len(untimed) == 1 else ""
+        needs = "answers that are asked for in this job in both arms (recorded ones have no latency) would measure it"
+        return unmeasured(settings, claim=claim, method=METHOD, why=f"No latency{whose} was measured", needs=needs)
     arms = _bounded(samples[Arm.CANDIDATE], samples[Arm.BASELINE])
     estimates = arms.map(lambda each: _estimate(each, settings))
     return conclude(
@@ -44,7 +46,7 @@ def latency_p99(evidence: Evidence, settings: Settings) -> GateResult:
             estimates=estimates,
             verdicts=estimates.map(lambda estimate: against(estimate, settings, below=True)),
             missing=missing,
-            says=_says(arms.complete, estimates.complete),
+            says=_says(arms.complete, estimates.complete, settings),
             tails=tails(settings, f"less than {number(settings.threshold)} times the baseline"),
             needed=_needed(estimates.complete, settings),
             settle="in each arm are the least that can prove a p99",
@@ -56,8 +58,10 @@ def latency_p99(evidence: Evidence, settings: Settings) -> GateResult:
 
 def ascending(samples: LatencySamples, *missing_as: float) -> Floats:
     """Seconds in ascending order, the missing ones as ``missing_as`` if that is given."""
-    filled = np.full(samples.missing, missing_as[0]) if missing_as else np.empty(0)
-    return np.sort(np.concatenate([np.asarray(samples.seconds, dtype=np.float64), filled]))
+    seconds = np.asarray(samples.seconds, dtype=np.float64)
+    if not missing_as:
+        return seconds
+    return np.sort(np.concatenate([seconds, np.full(samples.missing, missing_as[0])]))
 
 
 def _bounded(candidate: LatencySamples, baseline: LatencySamples) -> Bounded[Arms]:
@@ -83,24 +87,25 @@ def _ratio(arms: Arms, q: float) -> float | None:
 
 def _estimate(arms: Arms, settings: Settings) -> Estimate:
     n = min(len(each) for each in arms)
-    interval = quantile_ratio_interval(*arms, Q, level=settings.level) if n else NOTHING
+    # order statistics are for one look: where the job stopped depends on what was seen, and they would not hold
+    known = n and not settings.anytime
+    interval = quantile_ratio_interval(*arms, Q, level=settings.level) if known else NOTHING
     return Estimate(n=n, value=_ratio(arms, Q), interval=interval, method=METHOD)
 
 
 def _companion(arms: Arms, settings: Settings) -> dict[str, Any]:
     candidate, baseline = (percentile(each, SHOWN) if len(each) else None for each in arms)
-    interval = quantile_ratio_interval(*arms, SHOWN, level=settings.level)
+    interval = NOTHING if settings.anytime else quantile_ratio_interval(*arms, SHOWN, level=settings.level)
     bounds = None if interval == NOTHING else [interval.low, interval.high]
     return {"candidate": candidate, "baseline": baseline, "ratio": _ratio(arms, SHOWN), "interval": bounds}
 
 
-def _says(arms: Arms, estimate: Estimate) -> str:
+def _says(arms: Arms, estimate: Estimate, settings: Settings) -> str:
     if not estimate.n:
         return ""
     candidate, baseline = (_finite(percentile(each, Q), "{:.3g} s", "a timeout") for each in arms)
-    ratio = (
-        "" if estimate.value is None else f", ratio {_multiple(estimate.value)} ({span(estimate.interval, _multiple)})"
-    )
+    spread = "" if settings.anytime else f" ({span(estimate.interval, _multiple)})"
+    ratio = "" if estimate.value is None else f", ratio {_multiple(estimate.value)}{spread}"
     return f"p99 {candidate} against {baseline}{ratio}"
 
 

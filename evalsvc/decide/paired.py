@@ -9,8 +9,11 @@ from evalsvc.core.evidence import Evidence
 from evalsvc.core.records import Role, Verdict
 from evalsvc.decide.cases import Pairs, pairs_of, primaries
 from evalsvc.decide.categories import category_verdicts, judge_cells
-from evalsvc.decide.compare import cases_needed, compare, wins_losses_ties
+from evalsvc.decide.clustered import described, estimate_pairs, in_words
+from evalsvc.decide.compare import wins_losses_ties
 from evalsvc.decide.conclude import Finding, conclude, tails, unmeasured
+from evalsvc.decide.mix import heterogeneity, hinges_on_the_mix
+from evalsvc.decide.reach import needed, seen_words, settled_by, smallest_seen
 from evalsvc.decide.verdict import Bounded, CategoryVerdict, Estimate, GateResult, Settings, against, gates
 from evalsvc.decide.words import count, limit, number, points, span
 from evalsvc.stats.interval import Interval
@@ -19,12 +22,25 @@ from evalsvc.stats.paired import point_rule_pass_probability
 
 @gates.register("target_improvement")
 def target_improvement(evidence: Evidence, settings: Settings) -> GateResult:
-    """Candidate - baseline > margin on the target suites."""
+    """Candidate - baseline > margin on the target suites.
+
+    Where no difference is found, the reason says how small a one this job could have seen.
+    """
     tables = primaries(evidence, Role.TARGET)
     if not tables:
         return _no_suite(settings, Role.TARGET)
     goal = f"an improvement of more than {limit(settings.threshold)} points" if settings.threshold else "an improvement"
-    return conclude(settings, _finding(pairs_of(tables), Role.TARGET, settings, tails(settings, goal)))
+    pairs = pairs_of(tables)
+    result = conclude(settings, _finding(pairs, Role.TARGET, settings, tails(settings, goal)))
+    if settings.glance or settings.anytime or not result.n:
+        return result
+    smallest = smallest_seen(pairs, settings)
+    said = seen_words(result, smallest, settings)
+    return replace(
+        result,
+        reason=f"{result.reason.removesuffix('.')}{said}.",
+        extra={**result.extra, "smallest_effect": smallest},
+    )
 
 
 @gates.register("general_regression")
@@ -46,22 +62,31 @@ def general_regression(evidence: Evidence, settings: Settings) -> GateResult:
         )
     )
     result = conclude(settings, replace(pooled, verdicts=verdicts, categories=categories))
-    return replace(result, warnings=_proven_drop(result))
+    mix = None if settings.glance else heterogeneity(tables)
+    return replace(
+        result,
+        warnings=(*_proven_drop(result), *hinges_on_the_mix(result.name, result.estimate, mix)),
+        extra={**result.extra, "heterogeneity": mix},
+    )
 
 
 def _finding(pairs: Pairs, role: Role, settings: Settings, said: Mapping[Verdict, str]) -> Finding:
-    estimates = pairs.bounded().map(lambda arms: compare(*arms, settings.threshold, settings.level))
+    estimates = estimate_pairs(pairs, settings)
+    complete = pairs.at(pairs.complete)
     return Finding(
         claim=_claim(settings),
         estimates=estimates,
         verdicts=estimates.map(lambda estimate: against(estimate, settings)),
         missing=pairs.missing,
-        says=_says(estimates.complete, role),
+        says=_says(estimates.complete, role, in_words(complete.clusters)),
         tails=said,
-        needed=cases_needed(*pairs.bounded().complete, estimates.complete, settings),
-        settle="would settle it if the difference stays",
+        needed=needed(complete, estimates.complete, settings),
+        settle=settled_by(estimates.complete, "difference"),
         point=settings.point,
-        extra=_point_rule(pairs, settings),
+        extra={
+            **_point_rule(pairs, settings),
+            **described(complete.candidate.mean - complete.baseline.mean, complete.clusters),
+        },
     )
 
 
@@ -75,13 +100,14 @@ def _no_suite(settings: Settings, role: Role) -> GateResult:
     return unmeasured(settings, claim=_claim(settings), method="tango", why=why, needs=needs)
 
 
-def _says(estimate: Estimate, role: Role) -> str:
+def _says(estimate: Estimate, role: Role, clusters: str) -> str:
     value, interval = estimate.value or 0.0, estimate.interval
     word = "Better by" if value > 0 else "No difference:"
     if value < 0:
         turned = (None if bound is None else -bound for bound in (interval.high, interval.low))
         word, value, interval = "Worse by", -value, Interval(*turned)
-    return f"{word} {points(value)} points ({span(interval, points)}) on {count(estimate.n, f'{role.value} case')}"
+    cases = f"{count(estimate.n, f'{role.value} case')}{clusters}"
+    return f"{word} {points(value)} points ({span(interval, points)}) on {cases}"
 
 
 def _point_rule(pairs: Pairs, settings: Settings) -> Mapping[str, float]:
@@ -90,7 +116,8 @@ def _point_rule(pairs: Pairs, settings: Settings) -> Mapping[str, float]:
     if not (settings.point and n):
         return {}
     wins, losses, _ = wins_losses_ties(candidate, baseline)
-    return {"point_rule_false_pass": point_rule_pass_probability(n, (wins + losses) / n, settings.threshold)}
+    held = 0.5 / n if settings.strictly else settings.threshold  # a surplus of one case, or of so many
+    return {"point_rule_false_pass": point_rule_pass_probability(n, (wins + losses) / n, held)}
 
 
 def _drop_tails(settings: Settings, categories: Sequence[CategoryVerdict]) -> dict[Verdict, str]:

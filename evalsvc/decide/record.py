@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from evalsvc.core.canonical import MAX_INTEGER
 from evalsvc.core.evidence import ArmTotals, Evidence, LatencySamples
 from evalsvc.core.records import Arm, Job
 from evalsvc.decide.cases import Floats
 from evalsvc.decide.decision import DecisionResult
 from evalsvc.decide.latency import ascending
+from evalsvc.decide.sequential import Stopping, summary
 from evalsvc.decide.suites import suite_rows
 from evalsvc.decide.verdict import GateResult
 from evalsvc.decide.words import percent
@@ -23,6 +25,7 @@ SCHEMA = "evalsvc.decision/1"
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 #: Share of an arm's requests that may be cut off, refused or missing before the record says so first of all.
 WORTH_A_WARNING = 0.02
+_NONE: Mapping[str, Mapping[str, Any]] = {}
 _MODEL_ERRORS = ("truncated", "refused", "empty", "context_overflow")
 
 
@@ -38,8 +41,11 @@ def build(  # noqa: PLR0913 - the record is where everything meets
     environment: Mapping[str, str],
     costs: Mapping[Arm, float | None],
     warnings: Sequence[str],
+    stopping: Stopping | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    corpus: Mapping[str, Mapping[str, Any]] = _NONE,
 ) -> dict[str, Any]:
-    """The record (schema `SCHEMA`), unsigned and without Merkle root.
+    """The record (schema `SCHEMA`), unsigned; what it is bound to is put in by `provenance.bound`.
 
     Args:
         job: what was asked.
@@ -52,6 +58,9 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         environment: versions of what it ran on.
         costs: per arm, None where no price is known.
         warnings: what else happened (stops and resumes); they follow what the evidence itself warns of.
+        stopping: where the looks of a job that may stop early have led.
+        calibration: the stored calibration of this baseline, these suites and gates, if there is one.
+        corpus: by suite and label the scores of all answers together.
 
     Returns:
         Only dicts, lists, str, int, finite float, bool and None.
@@ -69,16 +78,23 @@ def build(  # noqa: PLR0913 - the record is where everything meets
             "finished_at": finished_at,
             "simulated": evidence.simulated,
             "evidence": job.evidence,
+            "stop": job.stop,
         },
         "decision": decision.decision,
         "reasons": decision.reasons,
         "arms": {arm: _arm(job, arm, evidence, costs.get(arm)) for arm in Arm},
         "gates": [_gate(result) for result in results],
-        "suites": suite_rows(job.suites, evidence, results),
+        "suites": [
+            {**suite, "corpus": corpus.get(suite["name"], {})}
+            for suite in suite_rows(job.suites, evidence, results, () if stopping is None else stopping.closed)
+        ],
+        "sequential": None if stopping is None else summary(job, stopping, evidence),
+        "calibration": calibration,
         "evidence": {"outcomes": evidence.outcomes, "merkle_root": None},
         "environment": environment,
         "warnings": [
             *_sampled(job),
+            *_stopped(stopping),
             *warnings_of(evidence),
             *(each for result in results for each in result.warnings),
             *warnings,
@@ -92,6 +108,11 @@ def build(  # noqa: PLR0913 - the record is where everything meets
 def _sampled(job: Job) -> list[str]:
     said = f"only the first {job.limit} cases of each suite's planned order were asked (--limit)"
     return [] if job.limit is None else [said]
+
+
+def _stopped(stopping: Stopping | None) -> list[str]:
+    said = "asked no further once gates were settled: estimates lean to the side that settled them, read the intervals"
+    return [] if stopping is None or not stopping.closed else [said]
 
 
 def warnings_of(evidence: Evidence) -> list[str]:
@@ -131,8 +152,8 @@ def _arm(job: Job, arm: Arm, evidence: Evidence, cost: float | None) -> dict[str
         "infra_error": totals.infra_error,
         "attempts": totals.attempts,
         "latency": _latency(ascending(samples)),
-        "ttft": _latency(np.sort(samples.first_token)) if samples.first_token else None,
-        "since_scheduled": _latency(np.sort(samples.scheduled)),
+        "ttft": _latency(np.asarray(samples.first_token)) if samples.first_token else None,
+        "since_scheduled": _latency(np.asarray(samples.scheduled)),
         "lag_tainted": samples.tainted,
         "tokens": {"input": totals.input_tokens, "output": totals.output_tokens},
         "cost": cost,
@@ -188,4 +209,6 @@ def _json_ready(value: Any) -> Any:
         return str(value)
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return float(value)  # as every reader of JSON takes it
     return value

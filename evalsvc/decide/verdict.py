@@ -40,17 +40,27 @@ class Bounded(NamedTuple, Generic[T]):
     best: T
 
     def map(self, function: Callable[[T], R]) -> Bounded[R]:
-        """The same three, each put through ``function``."""
+        """The same three, each put through ``function``; once, where nothing is missing and they are one thing."""
+        if self.complete is self.worst is self.best:
+            return Bounded(*[function(self.complete)] * 3)
         return Bounded(*map(function, self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a gate is judged by. ``evidence`` is ``interval`` or ``point``."""
+    """What a gate is judged by. ``evidence`` is ``interval`` or ``point``.
+
+    ``anytime`` asks for an interval that holds however often one looks (a confidence sequence). At a glance only the
+    verdict is wanted: p-values stand for the interval, which takes longer. ``planned`` is the number of cases the job
+    has for the gate, where it is to be told whether they can still be enough.
+    """
 
     spec: GateSpec
     level: float = LEVEL
     evidence: str = "interval"
+    anytime: bool = False
+    glance: bool = False
+    planned: int | None = None
 
     @property
     def threshold(self) -> float:
@@ -63,6 +73,11 @@ class Settings:
         return self.evidence == "point"
 
     @property
+    def strictly(self) -> bool:
+        """Whether the estimate itself must be better than its threshold: "better at all" is not "as good as"."""
+        return self.spec.name == "target_improvement" and not self.spec.threshold
+
+    @property
     def alpha(self) -> float:
         """Error allowed on one side."""
         return (1 - self.level) / 2
@@ -70,7 +85,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A statistic over ``n`` cases. ``value`` is None where nothing was observed."""
+    """A statistic over ``n`` cases. ``value`` is None where nothing was observed.
+
+    ``futile``: even an effect that the planned cases could just show is refuted (told only where it was asked for).
+    """
 
     n: int
     value: float | None
@@ -78,6 +96,7 @@ class Estimate:
     method: str
     p_pass: float | None = None
     p_fail: float | None = None
+    futile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +123,10 @@ class CategoryVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """One entry of the record's ``gates``; ``needs`` says what would settle an open gate, ``extra`` are more keys."""
+    """One entry of the record's ``gates``; ``needs`` says what would settle an open gate, ``extra`` are more keys.
+
+    ``futile`` is the estimate's, whatever the missing answers would have said.
+    """
 
     name: str
     required: bool
@@ -124,6 +146,7 @@ class GateResult:
     missing: Mapping[Arm, int]
     reason: str
     needs: str | None = None
+    futile: bool = False
     warnings: tuple[str, ...] = ()
     categories: tuple[CategoryVerdict, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -143,21 +166,31 @@ def against(estimate: Estimate, settings: Settings, *, below: bool = False) -> V
         return Verdict.NOT_MEASURED
     if estimate.n == 1:
         return Verdict.INCONCLUSIVE
-    above, under = (_point_sides if settings.point else _interval_sides)(estimate, settings.threshold, below)
+    above, under = _sides(estimate, settings, below)
     if above == under:
         return Verdict.INCONCLUSIVE
     return Verdict.PASS if above != below else Verdict.FAIL
 
 
-def _interval_sides(estimate: Estimate, threshold: float, _below: bool) -> tuple[bool, bool]:
+def _sides(estimate: Estimate, settings: Settings, below: bool) -> tuple[bool, bool]:
+    """Whether it lies above the threshold, and whether it lies under it."""
+    if settings.point:
+        return _point_sides(estimate, settings, below)
+    if settings.glance:
+        return _below_alpha(estimate.p_pass, settings), _below_alpha(estimate.p_fail, settings)
     low, high = estimate.interval.low, estimate.interval.high
-    return low is not None and low > threshold, high is not None and high < threshold
+    return low is not None and low > settings.threshold, high is not None and high < settings.threshold
 
 
-def _point_sides(estimate: Estimate, threshold: float, below: bool) -> tuple[bool, bool]:
+def _below_alpha(p_value: float | None, settings: Settings) -> bool:
+    return p_value is not None and p_value < settings.alpha
+
+
+def _point_sides(estimate: Estimate, settings: Settings, below: bool) -> tuple[bool, bool]:
     if estimate.value is None:
         return False, False
-    above = estimate.value > threshold + NOISE if below else estimate.value >= threshold - NOISE
+    by = estimate.value - settings.threshold
+    above = by > NOISE if below or settings.strictly else by >= -NOISE
     return above, not above
 
 

@@ -9,7 +9,7 @@ from time import perf_counter, time
 from anyio.to_thread import run_sync
 
 from evalsvc.core.progress import Progress
-from evalsvc.core.records import Attempt, Completion, Outcome, Quota, Request, Score, Status
+from evalsvc.core.records import Attempt, Case, Completion, Outcome, Quota, Request, Score, Status
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.health import EndpointHealth
 from evalsvc.engine.lag import LoopLag
@@ -42,6 +42,8 @@ _TEACHES: dict[str, Result] = {
 }
 #: How often a request looks again while it is open whether its endpoint is down.
 _DOUBT_S = 0.5
+#: Characters of an answer beyond which it is scored off the loop, however fast its scorer is otherwise.
+_LONG = 16_384
 
 _FAULTS = {
     "truncated": "cut off at the token limit",
@@ -219,7 +221,7 @@ class Executor:
 
     async def _score(self, scorer: Scorer, request: Request, completion: Completion) -> Score:
         try:
-            if scorer.offload:
+            if scorer.offload or len(completion.text) > _LONG:
                 score = await run_sync(scorer.score, request.case, completion)
             else:
                 score = scorer.score(request.case, completion)
@@ -243,8 +245,8 @@ class Executor:
         scores: Mapping[str, Score] | None = None,
     ) -> Outcome:
         if scores is None and status is Status.MODEL_ERROR:
-            zero = Score(value=0.0, explanation=_FAULTS[kind or ""])
-            scores = {label: zero for label, _ in self._scorers[request.case.suite]}
+            why = _FAULTS[kind or ""]
+            scores = {label: _zero(scorer, request.case, why) for label, scorer in self._scorers[request.case.suite]}
         return Outcome(
             case=request.case,
             arm=request.arm,
@@ -259,6 +261,13 @@ class Executor:
             since_scheduled_s=course.ready - scheduled,
             finished_at=time(),
         )
+
+
+def _zero(scorer: Scorer, case: Case, why: str) -> Score:
+    try:
+        return scorer.fault(case, why)
+    except Exception:  # noqa: BLE001 - the same border: the answer is worth 0, whatever the scorer makes of it
+        return Score(value=0.0, explanation=why)
 
 
 def _lesson(endpoint: Endpoint, course: _Course, error: ProviderError) -> Result:

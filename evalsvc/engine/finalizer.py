@@ -3,59 +3,179 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from anyio.to_thread import run_sync
 
 import evalsvc
+from evalsvc.core import canonical
 from evalsvc.core.evidence import ArmTotals
+from evalsvc.core.merkle import Tree
 from evalsvc.core.records import Arm, Job
 from evalsvc.core.states import JobState
 from evalsvc.decide import decide, judge_all, record
+from evalsvc.decide.calibration import key_of, objections
+from evalsvc.decide.provenance import Price, Provenance, bound
+from evalsvc.decide.statement import ENVELOPE_FILE, statement
+from evalsvc.engine.corpus import corpus_scores
+from evalsvc.engine.looks import stored_looks
+from evalsvc.scoring.base import SCORERS, Scorer
+from evalsvc.store.commitments import CASE_FORMAT, OUTCOME_FORMAT, TREE_FORMAT, Commitments
 from evalsvc.store.database import SQLITE_VERSION
 from evalsvc.store.jobs import JobRow, JobStore
 from evalsvc.store.views import Views
 
-_LIBRARIES = ("aiohttp", "aiosqlite", "numpy", "scipy", "tenacity", "regex", "rapidfuzz", "jsonschema-rs")
+if TYPE_CHECKING:
+    from evalsvc.core.dsse import Signer
+
+_LIBRARIES = (
+    *("aiohttp", "aiosqlite", "cryptography", "jsonschema-rs", "numpy", "openai", "orjson", "rapidfuzz", "regex"),
+    *("rfc8785", "scipy", "tenacity", "uvloop"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a record says that no row of its job can: `verify` takes it from the record.
+
+    ``environment`` and ``scorers`` (by name) are versions; ``prices`` per million tokens, (input, output), None where
+    the configuration gives none; ``warnings`` stand after those that the rows themselves give.
+    """
+
+    environment: Mapping[str, str]
+    scorers: Mapping[str, str]
+    prices: Mapping[Arm, Price | None]
+    warnings: Sequence[str]
 
 
 class Finalizer:
-    """Decides a job that has been asked whole.
+    """Decides a job that has been asked.
 
     Args:
-        jobs, views: where the job and its outcomes live.
+        jobs, views, commitments: where the job and its outcomes live.
         prices: (input, output) per million tokens of an arm, or None where the configuration gives none.
+        signer: signs the record, where a key is configured.
     """
 
-    def __init__(self, *, jobs: JobStore, views: Views, prices: Mapping[Arm, tuple[float, float] | None]) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        views: Views,
+        commitments: Commitments,
+        prices: Mapping[Arm, Price | None],
+        signer: Signer | None = None,
+    ) -> None:
         self._jobs = jobs
         self._views = views
+        self._commitments = commitments
         self._prices = prices
+        self._signer = signer
 
     async def run(self, job: Job, job_id: str, *, warnings: list[str], now: float) -> dict[str, Any]:
-        """Judge, decide, and file the record. ``warnings`` are put after those that the evidence itself gives."""
+        """Judge, decide, sign, and file the record. ``warnings`` are put after those that the evidence itself gives."""
         await self._jobs.move(job_id, JobState.DECIDING)
         row = await self._jobs.get(job_id)
-        evidence = await self._views.evidence(job, job_id)
-        results = judge_all(evidence, job)
-        made = record.build(
-            job,
-            job_id,
-            evidence,
-            results,
-            decide(results),
-            started_at=rfc3339(row.started_at or row.created_at),
-            finished_at=rfc3339(now),
-            environment=environment(),
-            costs={arm: _cost(evidence.totals[arm], self._prices[arm]) for arm in Arm},
-            warnings=[*_resumed(row), *warnings],
+        told = Circumstances(
+            environment=environment(), scorers=scorer_versions(job), prices=self._prices, warnings=warnings
         )
-        await self._jobs.finish(job_id, made, now=now)
+        cases, outcomes = await self._commitments.cases(job_id), await self._commitments.outcomes(job_id)
+        made, envelope = self._signed(await make_record(job, row, self._views, cases, outcomes, told, finished_at=now))
+        await self._jobs.finish(
+            job_id, made, now=now, envelope=envelope, case_marks=cases.marks, outcome_marks=outcomes.marks
+        )
         return made
 
+    def _signed(self, made: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The record and its envelope; where there is no key, the record as it is."""
+        if self._signer is None:
+            return made, None
+        envelope = self._signer.sign(canonical.dumps(statement(made)))
+        return {**made, "signature": {"keyid": self._signer.keyid, "envelope": ENVELOPE_FILE}}, envelope
 
-def environment() -> dict[str, str]:
+
+async def make_record(
+    job: Job, row: JobRow, views: Views, cases: Tree, outcomes: Tree, told: Circumstances, *, finished_at: float
+) -> dict[str, Any]:
+    """Evidence → verdicts → decision → record, unsigned: the one way that both the finalizer and `verify` go.
+
+    Args:
+        job: what was asked.
+        row: the job as it is filed.
+        views: give the evidence.
+        cases: the tree over its cases.
+        outcomes: the tree over its outcomes.
+        told: what the rows cannot say.
+        finished_at: Unix seconds.
+    """
+    stopping = await stored_looks(views, job, row.id)
+    ends = {} if stopping is None else stopping.closed
+    evidence = await views.evidence(job, row.id, ends=ends)
+    results = await run_sync(judge_all, evidence, job, stopping)  # other jobs' latencies are measured meanwhile
+    calibration = await _calibration(views, row, until=finished_at)
+    made = record.build(
+        job,
+        row.id,
+        evidence,
+        results,
+        decide(results, objections(job, calibration)),
+        started_at=rfc3339(row.started_at or row.created_at),
+        finished_at=rfc3339(finished_at),
+        environment=told.environment,
+        costs={arm: _cost(evidence.totals[arm], told.prices[arm]) for arm in Arm},
+        warnings=[*_resumed(row), *told.warnings],
+        stopping=stopping,
+        calibration=calibration,
+        corpus=await corpus_scores(job, row.id, views, ends),
+    )
+    provenance = Provenance(
+        files=_files(row.document),
+        cases=cases,
+        outcomes=outcomes,
+        formats={"tree": TREE_FORMAT, "case": CASE_FORMAT, "outcome": OUTCOME_FORMAT},
+        scorers=told.scorers,
+        prices=told.prices,
+    )
+    return bound(made, job.suites, provenance)
+
+
+async def _calibration(views: Views, row: JobRow, *, until: float) -> dict[str, Any] | None:
+    """The newest calibration stored before a job was decided, its time in words."""
+    found = await views.calibration(key_of(row.document), until=until) if row.document else None
+    return None if found is None else {**found, "created_at": rfc3339(found["created_at"])}
+
+
+def _files(document: str) -> dict[str, str]:
+    """The SHA-256 of every file the job names, by name."""
+    digests: dict[str, str] = orjson.loads(document)["files"] if document else {}
+    return digests
+
+
+def scorer_versions(job: Job) -> dict[str, str]:
+    """By name the version of each scorer of a job that is here: evalsvc's, or the SHA-256 of a plug-in's source."""
+    names = {scorer.name for suite in job.suites for scorer in suite.scorers}
+    return {name: _version_of(SCORERS[name]) for name in sorted(names) if name in SCORERS}
+
+
+def _version_of(scorer: type[Scorer]) -> str:
+    if scorer.__module__.startswith("evalsvc."):
+        return f"evalsvc {evalsvc.__version__}"
+    source = sys.modules[scorer.__module__].__file__
+    digest = sha256(Path(source).read_bytes()).hexdigest() if source else "unknown"
+    return f"{scorer.__module__} sha256:{digest}"
+
+
+@cache
+def environment() -> Mapping[str, str]:
     """What made a record: versions of everything that can change a number in it."""
     return {
         "evalsvc": evalsvc.__version__,
@@ -71,7 +191,7 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _cost(totals: ArmTotals, price: tuple[float, float] | None) -> float | None:
+def _cost(totals: ArmTotals, price: Price | None) -> float | None:
     if price is None or totals.input_tokens is None or totals.output_tokens is None:
         return None
     return (totals.input_tokens * price[0] + totals.output_tokens * price[1]) / 1e6

@@ -7,8 +7,8 @@ requests wait; one at a time goes through as the probe.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from math import inf
 from time import perf_counter
 
@@ -24,12 +24,13 @@ class EndpointHealth:
     """What the last calls of one endpoint say of it.
 
     Args:
-        cases: how many cases the smallest job on it has.
+        cases: how many cases the smallest job on it has, for whoever does not say it with `asked_by`.
     """
 
     def __init__(self, cases: int = _CALLS) -> None:
         self.reason: str | None = None
         self._cases = cases
+        self._jobs: list[int] = []
         self._kind = self._why = ""
         self._failed: set[int] = set()
         self._calls = 0
@@ -44,6 +45,17 @@ class EndpointHealth:
     def down(self) -> bool:
         """Requests must wait."""
         return self.reason is not None
+
+    @contextmanager
+    def asked_by(self, cases: int) -> Iterator[None]:
+        """Meanwhile a job of so many cases asks it."""
+        self._jobs.append(cases)
+        self._cases = min(self._jobs)
+        try:
+            yield
+        finally:
+            self._jobs.remove(cases)
+            self._cases = min(self._jobs, default=_CALLS)
 
     def succeeded(self) -> None:
         """A call was answered."""

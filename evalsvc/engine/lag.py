@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import anyio
@@ -11,9 +12,14 @@ _LIMIT_S = 0.1
 
 
 class LoopLag:
-    """A probe that wakes 50 times a second and notices when it wakes more than 100 ms late."""
+    """A probe that wakes 50 times a second and notices when it wakes more than 100 ms late.
 
-    def __init__(self) -> None:
+    Args:
+        told: is told each time how late it was, in seconds (0 when in time).
+    """
+
+    def __init__(self, told: Callable[[float], None] = lambda _: None) -> None:
+        self._told = told
         self._last_tick = perf_counter()
         self._last_lagged = float("-inf")
 
@@ -24,6 +30,7 @@ class LoopLag:
             await anyio.sleep(_TICK_S)
             now = perf_counter()
             lag = now - self._last_tick - _TICK_S
+            self._told(max(0.0, lag))
             if lag > _LIMIT_S:
                 self._last_lagged = now
             self._last_tick = now

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from itertools import product
 from random import Random
 from typing import Any
@@ -35,14 +35,14 @@ def planned_positions(counts: Mapping[str, int], *, seed: int, limit: int | None
     orders = {suite: _shuffled(range(count), f"{seed}/{suite}")[:limit] for suite, count in counts.items()}
     positions = {suite: array("q", [_LEFT_OUT]) * count for suite, count in counts.items()}
     names = list(orders)
-    turns = _shuffled([index for index, name in enumerate(names) for _ in orders[name]], f"{seed}")
+    turns = _shuffled((index for index, name in enumerate(names) for _ in orders[name]), f"{seed}")
     ranks = {name: iter(order) for name, order in orders.items()}
     for position, index in enumerate(turns):
         positions[names[index]][next(ranks[names[index]])] = position
     return positions
 
 
-def _shuffled(values: Sequence[int], seed: str) -> array[int]:
+def _shuffled(values: Iterable[int], seed: str) -> array[int]:
     order = array("q", values)
     Random(seed).shuffle(order)  # noqa: S311 - an order anyone can draw again, no secret
     return order
@@ -68,6 +68,7 @@ class Plan:
         self._ready: deque[Request] = deque()
         self._refilling = anyio.Lock()
         self._ended = False
+        self._dropped: frozenset[str] = frozenset()
 
     async def take(self) -> Request | None:
         """The next request, or None when there is none left."""
@@ -79,14 +80,28 @@ class Plan:
                     await self._refill()
         return self._ready.popleft()
 
+    def drop(self, suites: Collection[str]) -> None:
+        """Hand out no request of these suites any more; those under way are not called back."""
+        self._dropped |= frozenset(suites)
+        self._ready = deque(request for request in self._ready if request.case.suite not in self._dropped)
+        self._ended = self._ended or all(suite.name in self._dropped for suite in self._job.suites)
+
+    def end(self) -> None:
+        """Hand out nothing more."""
+        self._ended = True
+        self._ready.clear()
+
     async def _refill(self) -> None:
         try:
             cases = await anext(self._chunks)
         except StopAsyncIteration:
             self._ended = True
             return
+        if self._ended:
+            return
         for case in cases:
-            self._ready.extend(self._requests(case))
+            if case.suite not in self._dropped:
+                self._ready.extend(self._requests(case))
 
     def _requests(self, case: Case) -> Iterator[Request]:
         # Which arm goes first alternates along the random order, so that neither is always the one that waits.
@@ -120,4 +135,12 @@ def _messages(case: Case, system: str | None) -> list[dict[str, Any]]:
 
 
 def _chars(messages: list[dict[str, Any]]) -> int:
-    return sum(len(content) for message in messages if isinstance(content := message.get("content"), str))
+    return sum(_length(message.get("content")) for message in messages)
+
+
+def _length(content: Any) -> int:
+    """Characters of a message's text; pictures among its parts have none."""
+    if isinstance(content, str):
+        return len(content)
+    parts = content if isinstance(content, list) else ()
+    return sum(len(text) for part in parts if isinstance(part, dict) and isinstance(text := part.get("text"), str))

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import orjson
 
 from evalsvc.core.records import Case, Job
-from evalsvc.core.states import JobState, check_transition
+from evalsvc.core.states import ENDED, IN_HAND, UNFINISHED, JobState, check_transition
 from evalsvc.errors import JobNotFound
-from evalsvc.store.database import Database
+from evalsvc.store.database import Database, Reader
+from evalsvc.store.events import Statement, decision_events, state_event
 
 _INSERT_JOB = """
-INSERT INTO jobs (id, name, spec_sha256, spec, state, endpoints, created_at) VALUES (?, ?, ?, ?, 'queued', ?, ?)"""
+INSERT INTO jobs
+    (id, name, spec_sha256, spec, document, state, endpoints, warnings, created_at, source, priority, idempotency_key)
+VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)"""
 _INSERT_CASE = "INSERT INTO cases (job_id, position, suite, case_id, category, payload) VALUES (?, ?, ?, ?, ?, ?)"
-_COLUMNS = "id, name, spec_sha256, state, reason, endpoints, resumes, created_at, started_at, finished_at, record"
+_COLUMNS = (
+    "id, name, spec_sha256, document, state, reason, endpoints, resumes, created_at, started_at, finished_at, record"
+    ", envelope, warnings, source, priority"
+)
+_MOVE = """
+UPDATE jobs SET state = ?, reason = ?, finished_at = CASE WHEN ? THEN ? END WHERE id = ?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as it stands in the database. ``record`` is the decision record, once decided; times are Unix seconds."""
+    """A job as it stands in the database; times are Unix seconds.
+
+    ``document`` is what ``spec_sha256`` is the SHA-256 of; ``record`` the decision record, once decided, ``envelope``
+    the signed one, where a key was configured. ``source`` is job.toml as it was submitted, None where `run` filed the
+    job; ``warnings`` belong into the record.
+    """
 
     id: str
     name: str
     spec_sha256: str
+    document: str
     state: JobState
     reason: str | None
     endpoints: Mapping[str, str]
@@ -34,29 +49,78 @@ class JobRow:
     started_at: float | None
     finished_at: float | None
     record: Mapping[str, Any] | None
+    envelope: Mapping[str, Any] | None
+    warnings: Sequence[str] = ()
+    source: str | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a job that was submitted brings with it: job.toml, its place in the queue, and the key it came with."""
+
+    source: str
+    priority: int = 0
+    idempotency_key: str | None = None
+
+
+async def read_job(reader: Reader, job_id: str) -> JobRow:
+    """The job of that id. Raises `JobNotFound`."""
+    for row in await reader.rows(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)):  # noqa: S608 - a constant
+        return _job(row)
+    raise JobNotFound(f"no job {job_id} in this database")
+
+
+async def read_spec(reader: Reader, job_id: str) -> str:
+    """The job as the engine works with it, in JSON. Raises `JobNotFound`."""
+    for (spec,) in await reader.rows("SELECT spec FROM jobs WHERE id = ?", (job_id,)):
+        return str(spec)
+    raise JobNotFound(f"no job {job_id} in this database")
 
 
 class JobStore:
-    """The tables ``jobs`` and ``cases``."""
+    """The tables ``jobs`` and ``cases``, and the events that come of what is changed in them.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: where they are.
+        told: is called with the id of a job that has changed.
+    """
+
+    def __init__(self, database: Database, told: Callable[[str], None] = lambda _: None) -> None:
         self._db = database
+        self._told = told
+        self._turn = anyio.Lock()  # a job is looked at and moved without anything between
 
     async def create(
-        self, job: Job, cases: Iterable[tuple[int, Case]], *, job_id: str, endpoints: Mapping[str, str], now: float
+        self,
+        job: Job,
+        cases: Iterable[tuple[int, Case]],
+        *,
+        job_id: str,
+        endpoints: Mapping[str, str],
+        now: float,
+        document: str = "",
+        warnings: Sequence[str] = (),
+        submission: Submission | None = None,
     ) -> None:
-        """File a job with all its cases at their positions, queued. Nothing is filed when reading ``cases`` fails."""
+        """File a job with all its cases at their positions, queued. Nothing is filed when reading ``cases`` fails.
+
+        ``document`` is what the job's ``spec_sha256`` is the SHA-256 of; ``submission`` is None for `run`.
+        """
         spec = orjson.dumps(job, option=orjson.OPT_NON_STR_KEYS).decode()
-        row = (job_id, job.name, job.spec_sha256, spec, orjson.dumps(endpoints).decode(), now)
-        await self._db.write(
-            (_INSERT_JOB, [row]), (_INSERT_CASE, (_case_row(job_id, position, case) for position, case in cases))
+        texts = [orjson.dumps(each).decode() for each in (endpoints, list(warnings))]
+        sent = (None, 0, None) if submission is None else _sent(submission)
+        row = (job_id, job.name, job.spec_sha256, spec, document, *texts, now, *sent)
+        await self._change(
+            job_id,
+            (_INSERT_JOB, [row]),
+            (_INSERT_CASE, (_case_row(job_id, position, case) for position, case in cases)),
+            state_event(job_id, JobState.QUEUED, None),
         )
 
     async def get(self, job_id: str) -> JobRow:
         """The job of that id. Raises `JobNotFound`."""
-        for row in await self._db.rows(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)):  # noqa: S608 - a constant
-            return _job(row)
-        raise JobNotFound(f"no job {job_id} in this database")
+        return await read_job(self._db, job_id)
 
     async def newest(self, spec_sha256: str) -> JobRow | None:
         """The newest run of the job with this spec, or None."""
@@ -65,23 +129,87 @@ class JobStore:
             return _job(row)
         return None
 
+    async def of_key(self, idempotency_key: str) -> JobRow | None:
+        """The job that was submitted with this key, or None."""
+        sql = f"SELECT {_COLUMNS} FROM jobs WHERE idempotency_key = ?"  # noqa: S608 - the same
+        for row in await self._db.rows(sql, (idempotency_key,)):
+            return _job(row)
+        return None
+
+    async def page(self, *, limit: int, after: str | None) -> list[JobRow]:
+        """Jobs, the newest first, those older than the job ``after``. Raises `JobNotFound`."""
+        older, which = "", tuple[Any, ...]()
+        if after is not None:
+            older, which = "WHERE (created_at, id) < (?, ?)", ((await self.get(after)).created_at, after)
+        sql = f"SELECT {_COLUMNS} FROM jobs {older} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - the same
+        return [_job(row) for row in await self._db.rows(sql, (*which, limit))]
+
+    async def queue(self, limit: int) -> list[str]:
+        """Ids of submitted jobs that wait, the next one first; those that had been begun come before others."""
+        sql = """SELECT id FROM jobs WHERE state = 'queued' AND source IS NOT NULL
+                 ORDER BY priority DESC, started_at IS NULL, created_at, id LIMIT ?"""
+        return [str(job_id) for (job_id,) in await self._db.rows(sql, (limit,))]
+
+    async def in_hand(self) -> list[str]:
+        """Ids of submitted jobs that a process has in hand, or had when it was killed."""
+        sql = f"SELECT id FROM jobs WHERE state IN ({_marks(IN_HAND)}) AND source IS NOT NULL ORDER BY id"  # noqa: S608 - the same
+        return [str(job_id) for (job_id,) in await self._db.rows(sql, tuple(IN_HAND))]
+
+    async def files(self) -> set[str]:
+        """The SHA-256 of every file that a submitted job may still need."""
+        sql = f"""SELECT DISTINCT f.value FROM jobs, json_each(jobs.document, '$.files') f
+                  WHERE state IN ({_marks(UNFINISHED)}) AND source IS NOT NULL"""  # noqa: S608 - the same
+        return {str(digest) for (digest,) in await self._db.rows(sql, tuple(UNFINISHED))}
+
+    async def outdated(self, before: float) -> list[str]:
+        """Ids of jobs that were decided or cancelled before that Unix time."""
+        sql = "SELECT id FROM jobs WHERE state IN ('done', 'cancelled') AND finished_at < ? ORDER BY finished_at"
+        return [str(job_id) for (job_id,) in await self._db.rows(sql, (before,))]
+
+    async def remove(self, job_id: str) -> None:
+        """Take a job out of the database with all that is recorded of it."""
+        await self._change(job_id, ("DELETE FROM jobs WHERE id = ?", [(job_id,)]))
+
     async def start(self, job_id: str, *, now: float) -> None:
         """A process takes the job up, for the first time or again. Raises `IllegalTransition`, `JobNotFound`."""
-        check_transition((await self.get(job_id)).state, JobState.RUNNING)
-        sql = """UPDATE jobs SET state = 'running', reason = NULL, resumes = resumes + (started_at IS NOT NULL),
-                 started_at = COALESCE(started_at, ?) WHERE id = ?"""
-        await self._db.write((sql, [(now, job_id)]))
+        sql = """UPDATE jobs SET state = 'running', reason = NULL, finished_at = NULL,
+                 resumes = resumes + (started_at IS NOT NULL), started_at = COALESCE(started_at, ?) WHERE id = ?"""
+        await self._move(job_id, JobState.RUNNING, None, (sql, [(now, job_id)]))
 
-    async def move(self, job_id: str, to: JobState, *, reason: str | None = None) -> None:
-        """Take a job to a state. Raises `IllegalTransition`, `JobNotFound`."""
-        check_transition((await self.get(job_id)).state, to)
-        await self._db.write(("UPDATE jobs SET state = ?, reason = ? WHERE id = ?", [(to.value, reason, job_id)]))
+    async def move(self, job_id: str, to: JobState, *, reason: str | None = None, now: float | None = None) -> None:
+        """Take a job to a state; ``now`` is kept as its end, where that is one.
 
-    async def finish(self, job_id: str, record: Mapping[str, Any], *, now: float) -> None:
-        """File the decision record; the job is done."""
-        check_transition((await self.get(job_id)).state, JobState.DONE)
-        sql = "UPDATE jobs SET state = 'done', reason = NULL, finished_at = ?, record = ? WHERE id = ?"
-        await self._db.write((sql, [(now, orjson.dumps(record).decode(), job_id)]))
+        Raises:
+            IllegalTransition, JobNotFound: it cannot go there.
+        """
+        row = (to.value, reason, to in ENDED, now, job_id)
+        await self._move(job_id, to, reason, (_MOVE, [row]))
+
+    async def finish(
+        self,
+        job_id: str,
+        record: Mapping[str, Any],
+        *,
+        now: float,
+        envelope: Mapping[str, Any] | None = None,
+        case_marks: bytes = b"",
+        outcome_marks: bytes = b"",
+    ) -> None:
+        """File the decision record, its envelope and the marks of its Merkle trees; the job is done."""
+        sql = """UPDATE jobs SET state = 'done', reason = NULL, finished_at = ?, record = ?, envelope = ?,
+                 case_marks = ?, outcome_marks = ? WHERE id = ?"""
+        texts = [None if each is None else orjson.dumps(each).decode() for each in (record, envelope)]
+        row = (now, *texts, case_marks, outcome_marks, job_id)
+        await self._move(job_id, JobState.DONE, None, (sql, [row]), *decision_events(job_id, record))
+
+    async def _move(self, job_id: str, to: JobState, reason: str | None, *statements: Statement) -> None:
+        async with self._turn:
+            check_transition((await self.get(job_id)).state, to)
+            await self._change(job_id, *statements, state_event(job_id, to, reason))
+
+    async def _change(self, job_id: str, *statements: Statement) -> None:
+        await self._db.write(*statements)
+        self._told(job_id)
 
     async def count(self, job_id: str) -> int:
         """How many cases the job has."""
@@ -96,6 +224,14 @@ class JobStore:
         while chunk := await self._db.rows(f"{sql} ORDER BY position LIMIT 500", (job_id, after)):
             yield [_case(row) for row in chunk]
             after = int(chunk[-1][0]) + 1
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _sent(submission: Submission) -> tuple[str, int, str | None]:
+    return submission.source, submission.priority, submission.idempotency_key
 
 
 def _case_row(job_id: str, position: int, case: Case) -> tuple[Any, ...]:
@@ -115,6 +251,8 @@ def _case(row: tuple[Any, ...]) -> Case:
 def _job(row: tuple[Any, ...]) -> JobRow:
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
     values["state"] = JobState(values["state"])
-    values["endpoints"] = orjson.loads(values["endpoints"])
-    values["record"] = orjson.loads(values["record"]) if values["record"] else None
+    for key in ("endpoints", "warnings"):
+        values[key] = orjson.loads(values[key])
+    for key in ("record", "envelope"):
+        values[key] = orjson.loads(values[key]) if values[key] else None
     return JobRow(**values)

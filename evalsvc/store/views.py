@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, nan
+from math import inf
 from typing import Any
 
 import numpy as np
 import orjson
 
-from evalsvc.core.evidence import ArmScores, ArmTotals, Evidence, LatencySamples, ScoreTable
-from evalsvc.core.records import Arm, Job, Role, Status, SuiteSpec
+from evalsvc.core.evidence import ArmTotals, Evidence, LatencySamples
+from evalsvc.core.records import Arm, Job, Role, Status
+from evalsvc.core.repeats import Repeats
 from evalsvc.core.view import AnswerView, FlippedCase, ReportView
-from evalsvc.store.database import Database
+from evalsvc.store.calibrations import newest_calibration
+from evalsvc.store.database import Reader
+from evalsvc.store.parts import PartSums, summed_parts
+from evalsvc.store.repeats import read_repeats
+from evalsvc.store.scores import ScoreReader
 
-_OUTCOMES = """
-SELECT c.position, c.suite, c.category, o.arm, o.score, o.scores
-FROM cases c JOIN outcomes o ON o.job_id = c.job_id AND o.position = c.position AND o.step = 'answer'
-WHERE c.job_id = ? ORDER BY c.position"""
+_SIZES = "SELECT suite, COUNT(*) FROM cases WHERE job_id = ? GROUP BY suite"
+_STRETCHES = "SELECT position / ?, suite, COUNT(*) FROM cases WHERE job_id = ? GROUP BY 1, 2"
+_ANSWERED = "SELECT position / ?, suite, COUNT(*) FROM outcomes WHERE job_id = ? AND step = 'answer' GROUP BY 1, 2"
 
 _LATENCIES = """
-SELECT suite, arm, status, kind, latency_s, tainted, since_scheduled_s, first_token_s FROM outcomes
+SELECT position, suite, arm, status, kind, latency_s, tainted, since_scheduled_s, first_token_s FROM outcomes
 WHERE job_id = ? AND step = 'answer' AND trial = 0"""
 
 _TOTALS = """
@@ -51,36 +55,69 @@ _ANSWERS = """
 SELECT position, arm, status, kind, text, score, scores, latency_s FROM outcomes
 WHERE job_id = ? AND step = 'answer' AND trial = 0 AND position IN (SELECT value FROM json_each(?))"""
 
+#: (number of the stretch, suite)
+Stretch = tuple[int, str]
+_NO_ENDS: Mapping[str, int] = {}
+
 
 class Views:
     """Read-only views over one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Reader) -> None:
         self._db = database
 
-    async def evidence(self, job: Job, job_id: str) -> Evidence:
-        """Everything the decision on a job rests on."""
-        gather = {suite.name: _SuiteGatherer(suite, job.trials) for suite in job.suites}
-        outcomes = 0
-        async for chunk in self._db.stream(_OUTCOMES, (job_id,)):
-            outcomes += len(chunk)
-            for row in chunk:
-                gather[row[1]].add(row)
+    async def evidence(self, job: Job, job_id: str, *, ends: Mapping[str, int] = _NO_ENDS) -> Evidence:
+        """Everything the decision on a job rests on.
+
+        ``ends`` are the places in the job's order where a suite's evidence ends, if it does before all is asked:
+        scores and latencies from there on are left out. Totals and ``outcomes`` count them.
+        """
+        scores = self.scores(job, job_id)
+        tables = await scores.read(ends=ends)
         totals, simulated = await self._totals(job_id)
         return Evidence(
-            tables=tuple(table for suite in gather.values() for table in suite.tables()),
-            latency=await self._latency(job, job_id),
+            tables=tables,
+            latency=await self._latency(job, job_id, ends),
             totals=totals,
-            outcomes=outcomes,
+            outcomes=scores.rows,
             simulated=simulated,
         )
 
-    async def _latency(self, job: Job, job_id: str) -> dict[Arm, LatencySamples]:
+    async def calibration(self, key: str, *, until: float) -> dict[str, Any] | None:
+        """The newest calibration under a key (`newest_calibration`)."""
+        return await newest_calibration(self._db, key, until=until)
+
+    async def repeats(self, job: Job, job_id: str, arms: Collection[Arm], each: int) -> Repeats:
+        """All answers that arms of a job gave, as repeats of one model's (`read_repeats`)."""
+        return await read_repeats(self._db, job, job_id, arms, each)
+
+    def scores(self, job: Job, job_id: str) -> ScoreReader:
+        """The scores of a job, to be read along its order."""
+        return ScoreReader(self._db, job, job_id)
+
+    async def parts(
+        self, job_id: str, suite: str, labels: Sequence[str], *, trials: int, until: int
+    ) -> dict[str, PartSums]:
+        """By label what the parts of a suite's scores add up to, before the place ``until`` of the job's order."""
+        return await summed_parts(self._db, job_id, suite, labels, trials=trials, until=until)
+
+    async def sizes(self, job_id: str) -> dict[str, int]:
+        """Cases of each suite that take part."""
+        return dict(await self._db.rows(_SIZES, (job_id,)))
+
+    async def stretches(self, job_id: str, every: int) -> tuple[Counter[Stretch], Counter[Stretch]]:
+        """Cases, and answers filed so far, by stretch of ``every`` cases of the job's order and by suite."""
+        cases = await self._db.rows(_STRETCHES, (every, job_id))
+        answers = await self._db.rows(_ANSWERED, (every, job_id))
+        return Counter({row[:2]: row[2] for row in cases}), Counter({row[:2]: row[2] for row in answers})
+
+    async def _latency(self, job: Job, job_id: str, ends: Mapping[str, int] = _NO_ENDS) -> dict[Arm, LatencySamples]:
         measured = {suite.name for suite in job.suites if suite.role is not Role.TRAIN}
+        asked = {arm.value for arm, spec in job.arms.items() if not spec.recorded}
         gather = {arm.value: _LatencyGatherer() for arm in Arm}
         async for chunk in self._db.stream(_LATENCIES, (job_id,)):
-            for suite, arm, *sample in chunk:
-                if suite in measured:
+            for position, suite, arm, *sample in chunk:
+                if suite in measured and arm in asked and position < ends.get(suite, inf):
                     gather[arm].add(*sample)
         return {arm: gather[arm.value].result() for arm in Arm}
 
@@ -102,20 +139,20 @@ class Views:
     async def report(self, job: Job, job_id: str, record: Mapping[str, Any], *, flips: int = 100) -> ReportView:
         """What a report shows: the record, at most ``flips`` cases the arms differ on, and the latencies."""
         rows = await self._db.rows(_FLIPS, (job_id, flips))
-        answers = await self._answers(job_id, [row[0] for row in rows])
+        answers = await self._answers(job, job_id, [row[0] for row in rows])
         roles = {suite.name: suite.role for suite in job.suites}
         latency = await self._latency(job, job_id)
         return ReportView(
             record=record,
             flips=tuple(_flip(row, roles[row[2]], answers[row[0]]) for row in rows),
             flips_total=rows[0][6] if rows else 0,
-            latency={arm: _ascending(samples.seconds) for arm, samples in latency.items()},
+            latency={arm: samples.seconds for arm, samples in latency.items()},
         )
 
-    async def _answers(self, job_id: str, positions: list[int]) -> dict[int, dict[Arm, AnswerView]]:
+    async def _answers(self, job: Job, job_id: str, positions: list[int]) -> dict[int, dict[Arm, AnswerView]]:
         answers: dict[int, dict[Arm, AnswerView]] = {position: {} for position in positions}
         for position, arm, *rest in await self._db.rows(_ANSWERS, (job_id, orjson.dumps(positions).decode())):
-            answers[position][Arm(arm)] = _answer(rest)
+            answers[position][Arm(arm)] = _answer(rest, timed=not job.arms[Arm(arm)].recorded)
         return answers
 
 
@@ -148,73 +185,11 @@ class _LatencyGatherer:
 
     def result(self) -> LatencySamples:
         return LatencySamples(
-            seconds=self.seconds,
-            scheduled=self.scheduled,
-            first_token=self.first_token,
+            seconds=_ascending(self.seconds),
+            scheduled=_ascending(self.scheduled),
+            first_token=_ascending(self.first_token),
             missing=self.missing,
             tainted=self.tainted,
-        )
-
-
-class _SuiteGatherer:
-    """Sums a suite's scores case by case; rows arrive in the order of positions."""
-
-    def __init__(self, spec: SuiteSpec, trials: int) -> None:
-        self.spec = spec
-        self._trials = trials
-        self._position = -1
-        self._codes: dict[str, int] = {}
-        self._category = array("i")
-        self._sums = {(s.label, arm.value): array("d") for s in spec.scorers for arm in Arm}
-        self._counts = {key: array("H") for key in self._sums}
-
-    def add(self, row: tuple[Any, ...]) -> None:
-        position, _, category, arm, score, scores = row
-        if position != self._position:
-            self._position = position
-            self._category.append(self._codes.setdefault(category, len(self._codes)))
-            for key in self._sums:
-                self._sums[key].append(0.0)
-                self._counts[key].append(0)
-        if len(self.spec.scorers) == 1:
-            self._count(self.spec.scorers[0].label, arm, score)
-            return
-        given = orjson.loads(scores)
-        for scorer in self.spec.scorers:
-            self._count(scorer.label, arm, given.get(scorer.label, {}).get("value"))
-
-    def _count(self, label: str, arm: str, value: float | None) -> None:
-        if value is not None:
-            self._sums[label, arm][-1] += value
-            self._counts[label, arm][-1] += 1
-
-    def tables(self) -> Sequence[ScoreTable]:
-        return [
-            ScoreTable(
-                suite=self.spec.name,
-                role=self.spec.role,
-                label=scorer.label,
-                scorer=scorer.name,
-                primary=index == 0,
-                pass_at=scorer.pass_at,
-                categories=tuple(self._codes),
-                category=self._category,
-                arms={arm: self._scores(scorer.label, arm) for arm in Arm},
-            )
-            for index, scorer in enumerate(self.spec.scorers)
-        ]
-
-    def _scores(self, label: str, arm: Arm) -> ArmScores:
-        trials = self._trials
-        sums, counts = self._sums[label, arm.value], self._counts[label, arm.value]
-        cases = range(len(sums))
-        low = sums if trials == 1 else array("d", (total / trials for total in sums))
-        if all(count == trials for count in counts):
-            return ArmScores(mean=low, low=low, high=low)
-        return ArmScores(
-            mean=array("d", (low[i] if counts[i] == trials else nan for i in cases)),
-            low=low,
-            high=array("d", (low[i] + (trials - counts[i]) / trials for i in cases)),
         )
 
 
@@ -273,10 +248,15 @@ def _readable(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
-def _answer(row: Sequence[Any]) -> AnswerView:
+def _answer(row: Sequence[Any], *, timed: bool) -> AnswerView:
     status, kind, text, score, scores, latency_s = row
     given: dict[str, dict[str, Any]] = orjson.loads(scores)
     explanation = next(iter(given.values()))["explanation"] if given else ""
     return AnswerView(
-        status=status, kind=kind, text=text or "", score=score, explanation=explanation, latency_s=latency_s
+        status=status,
+        kind=kind,
+        text=text or "",
+        score=score,
+        explanation=explanation,
+        latency_s=latency_s if timed else None,
     )

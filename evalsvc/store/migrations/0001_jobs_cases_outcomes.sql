@@ -5,17 +5,35 @@ CREATE TABLE jobs (
     name        TEXT NOT NULL,
     spec_sha256 TEXT NOT NULL,
     spec        TEXT NOT NULL,               -- the parsed job as JSON
+    document    TEXT NOT NULL,               -- job file, hashes of its files, --limit: what spec_sha256 is the SHA-256 of
     state       TEXT NOT NULL CHECK (state IN ('queued','running','paused','deciding','done','failed','cancelled')),
     reason      TEXT,                        -- why it is paused or failed
     endpoints   TEXT NOT NULL,               -- alias -> URL, as at the start
+    source      TEXT,                        -- job.toml as it was submitted; NULL: filed by `run`
+    priority    INTEGER NOT NULL DEFAULT 0,  -- of those queued, the highest is next
+    idempotency_key TEXT UNIQUE,
+    warnings    TEXT NOT NULL DEFAULT '[]',  -- what was found when its files were read, for the record
     resumes     INTEGER NOT NULL DEFAULT 0,
     created_at  REAL NOT NULL,
     started_at  REAL,
     finished_at REAL,
-    record      TEXT                         -- the decision record, once decided
+    record      TEXT,                        -- the decision record, once decided
+    envelope    TEXT,                        -- its signed envelope, where a key was configured
+    case_marks    BLOB,                      -- of each leaf of the record's Merkle trees the first 8 bytes:
+    outcome_marks BLOB                       -- they show which row was changed afterwards
 ) STRICT;
 
 CREATE INDEX jobs_by_spec ON jobs (spec_sha256, created_at);
+CREATE INDEX jobs_by_state ON jobs (state);
+
+CREATE TABLE events (
+    job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    id     INTEGER NOT NULL,                 -- grows within the job
+    name   TEXT NOT NULL CHECK (name IN ('state','progress','gate','decision')),
+    data   TEXT NOT NULL,                    -- JSON
+    at     TEXT NOT NULL,                    -- RFC 3339
+    PRIMARY KEY (job_id, id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE cases (
     job_id   TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -69,3 +87,24 @@ CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes
 BEGIN
     SELECT RAISE(ABORT, 'an outcome is final');
 END;
+
+CREATE TABLE tokens (                        -- of the HTTP API; no token can be read out of it
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    role       TEXT NOT NULL CHECK (role IN ('admin','submitter','viewer','annotator')),
+    sha256     BLOB NOT NULL CHECK (length(sha256) = 32),
+    created_at REAL NOT NULL,
+    expires_at REAL,
+    revoked_at REAL
+) STRICT;
+
+CREATE TABLE calibrations (                  -- how often gates flip on one and the same model
+    id         INTEGER PRIMARY KEY,
+    key        TEXT NOT NULL,                -- SHA-256 over the suites, scorers, gates and the model they were tried on
+    job_id     TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,   -- whose answers it rests on
+    created_at REAL NOT NULL,
+    result     TEXT NOT NULL                 -- JSON
+) STRICT;
+
+CREATE INDEX calibrations_by_key ON calibrations (key, created_at);
+CREATE INDEX calibrations_by_job ON calibrations (job_id);

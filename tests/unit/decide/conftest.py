@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan, nan
 from typing import Any
@@ -81,10 +81,10 @@ class Make:
         return replace(totals, **other)
 
     @staticmethod
-    def samples(seconds: Iterable[float], missing: int = 0, tainted: int = 0) -> LatencySamples:
+    def samples(seconds: Sequence[float], missing: int = 0, tainted: int = 0) -> LatencySamples:
         return LatencySamples(
-            seconds=array("d", seconds),
-            scheduled=array("d", seconds),
+            seconds=array("d", sorted(seconds)),
+            scheduled=array("d", sorted(seconds)),
             first_token=array("d"),
             missing=missing,
             tainted=tainted,

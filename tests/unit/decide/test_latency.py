@@ -66,3 +66,10 @@ def test_no_samples_at_all(make: Any) -> None:
     result = judged(make, [], [])
     assert (result.verdict, result.reason) == (Verdict.NOT_MEASURED, "No latency was measured.")
     assert judged(make, [], SPREAD).verdict is Verdict.NOT_MEASURED
+
+
+def test_one_arm_that_was_not_timed_leaves_nothing_to_compare(make: Any) -> None:
+    for candidate, baseline, name in (([], SPREAD, "candidate"), (SPREAD, [], "baseline")):
+        result = judged(make, candidate, baseline)
+        assert (result.verdict, result.n, result.estimate) == (Verdict.NOT_MEASURED, 0, None)
+        assert result.reason == f"No latency of the {name} was measured."

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from evalsvc.core.records import Arm, Role, Verdict
-from evalsvc.stats.paired import point_rule_pass_probability, tango, tango_p_values
+from evalsvc.stats.bounded import gaffke, gaffke_p_values
+from evalsvc.stats.enumerated import tango_exact_p_values
+from evalsvc.stats.paired import paired_t, paired_t_p_values, point_rule_pass_probability, tango, tango_p_values
 from evalsvc.stats.sequential import betting_interval
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared"
@@ -67,35 +69,85 @@ def test_suites_of_a_role_are_pooled_and_train_stays_out(make: Any) -> None:
     assert (result.n, result.estimate) == (50, 0.6)
 
 
+GRADED = [0.10, -0.05, 0.20, 0.0, 0.15, 0.05, -0.10, 0.25, 0.0, 0.10, 0.05, 0.15]
+
+
+def pair_of(differences: list[float]) -> tuple[list[float], list[float]]:
+    return [0.5 + each / 2 for each in differences], [0.5 - each / 2 for each in differences]
+
+
 def test_graded_scores_go_through_t(make: Any) -> None:
-    differences = [0.10, -0.05, 0.20, 0.0, 0.15, 0.05, -0.10, 0.25, 0.0, 0.10, 0.05, 0.15]
-    pair = [0.5 + each for each in differences], [0.5] * 12
-    result = make.judge("target_improvement", make.evidence(make.table(*pair)), threshold=0.0)
+    differences = [3 * each for each in GRADED] * 10
+    pair = pair_of(differences)
+    result = make.judge("target_improvement", make.evidence(make.table(*pair)), threshold=0.1)
+    seen = np.array(pair[0]) - np.array(pair[1])
     assert (result.method, result.verdict) == ("t", Verdict.PASS)
-    assert (result.interval.low, result.interval.high) == pytest.approx((0.00933271, 0.14066729), abs=1e-8)
-    assert result.p_pass == pytest.approx(0.01439584, abs=1e-8)
+    assert result.interval == paired_t(seen)
+    assert (result.p_pass, result.p_fail) == paired_t_p_values(seen, 0.1)
 
 
 @pytest.mark.parametrize(
-    ("candidate", "baseline"),
-    [
-        ([0.7] * 20, [0.7] * 20),
-        ([0.7, 0.8] * 30, [0.6, 0.7] * 30),  # differences equal but for rounding
-        ([0.71, 0.72, 0.73], [0.7, 0.7, 0.7]),  # too few for t, which would pass them
-        ([0.9], [0.1]),
-    ],
+    ("candidate", "baseline"), [([0.7] * 20, [0.7] * 20), ([0.7, 0.8] * 30, [0.6, 0.7] * 30), ([0.9], [0.1])]
 )
-def test_where_t_would_lie_the_betting_interval_stands(
+def test_differences_that_are_all_alike_go_through_betting(
     make: Any, candidate: list[float], baseline: list[float]
 ) -> None:
-    evidence = make.evidence(make.table(candidate, baseline, role=Role.GENERAL))
-    result = make.judge("general_regression", evidence)
+    result = make.judge("general_regression", make.evidence(make.table(candidate, baseline, role=Role.GENERAL)))
     interval = betting_interval(np.array(candidate) - np.array(baseline), level=0.95)
     assert result.method == "betting"
     assert result.interval == interval
-    assert (result.verdict is Verdict.PASS) == (interval.low is not None and interval.low > -0.05)
-    assert result.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
-    assert (len(candidate) >= 60) == (result.verdict is Verdict.PASS)
+    assert (result.verdict is Verdict.PASS) == (len(candidate) == 60)
+
+
+@pytest.mark.parametrize(
+    ("differences", "why"),
+    [
+        ([0.01, 0.02, 0.03], "too few: t would pass them"),
+        (GRADED, "twelve"),
+        ([0.0101, 0.0099] * 15, "so narrow: one in twenty unseen cases may be a disaster"),
+        ([0.05] * 40 + [-0.9, -0.8, -0.85, -0.95], "lopsided"),
+    ],
+)
+def test_where_t_would_lie_gaffkes_interval_stands(make: Any, differences: list[float], why: str) -> None:
+    pair = pair_of(differences)
+    result = make.judge("general_regression", make.evidence(make.table(*pair, role=Role.GENERAL)))
+    seen = np.array(pair[0]) - np.array(pair[1])
+    assert result.method == "gaffke", why
+    assert result.interval == gaffke(seen)
+    assert (result.p_pass, result.p_fail) == gaffke_p_values(seen, -0.05)
+    assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_gaffkes_interval_says_how_many_cases_would_do(make: Any) -> None:
+    """The normal formula asks for two cases; so many as may hide a failure in 20 are needed."""
+    differences = [0.0101, 0.0099] * 15
+    result = make.judge("general_regression", make.evidence(make.table(*pair_of(differences), role=Role.GENERAL)))
+    seen, needed = np.array(differences), result.n_needed
+    assert needed is not None
+    assert 60 < needed < 80
+    assert (gaffke(seen, cases=needed).low or 0) > -0.05 >= (gaffke(seen, cases=needed - 1).low or 0)
+
+
+def test_tango_settles_nothing_that_its_exact_p_value_does_not(make: Any) -> None:
+    """9 wins of 96 and no loss: at a true difference of exactly 5 points Tango alone passes 5.3% of such runs."""
+    assert tango_p_values(9, 0, 96, 0.05)[0] < 0.025 <= tango_exact_p_values(9, 0, 96, 0.05)[0]
+    table = make.table(*make.binary(9, 0, 80, 7))
+    result = make.judge("target_improvement", make.evidence(table))
+    assert (result.method, result.verdict) == ("tango-exact", Verdict.INCONCLUSIVE)
+    assert (result.interval.low, result.interval.high) == (0.05, tango(9, 0, 96).high)
+    assert (result.p_pass, result.p_fail) == tango_exact_p_values(9, 0, 96, 0.05)
+    assert result.n_needed is not None
+    assert result.n_needed > 96
+    another = make.judge("target_improvement", make.evidence(table), threshold=0.04)
+    assert (another.method, another.verdict) == ("tango", Verdict.PASS)
+    assert another.interval == tango(9, 0, 96)
+
+
+def test_what_tango_says_of_a_drop_is_held_against_the_exact_one_too(make: Any) -> None:
+    table = make.table(*make.binary(0, 9, 80, 7), role=Role.GENERAL)
+    result = make.judge("general_regression", make.evidence(table))
+    assert (result.method, result.verdict) == ("tango-exact", Verdict.INCONCLUSIVE)
+    assert (result.interval.low, result.interval.high) == (tango(0, 9, 96).low, -0.05)
 
 
 def test_all_ties_say_how_many_cases_would_do(make: Any) -> None:
@@ -132,6 +184,19 @@ def test_holm_keeps_one_of_many_categories_from_failing_by_chance(make: Any) -> 
     result = make.judge("general_regression", make.evidence(table))
     assert Verdict.FAIL not in {each.verdict for each in result.categories}
     assert result.verdict is not Verdict.FAIL
+
+
+def test_holm_reaches_into_the_tail_where_tango_is_too_sure(make: Any) -> None:
+    """14 losses of 140 and no win: Tango's p-value would stand being multiplied by five categories, the exact not."""
+    p_tango, p_exact = (function(0, 14, 140, -0.05)[1] for function in (tango_p_values, tango_exact_p_values))
+    assert 5 * p_tango < 0.025 < 5 * p_exact
+    drop, rest = make.binary(0, 14, 110, 16), make.binary(3, 3, 120, 14)
+    names = ["drop"] * 140 + [f"c{each}" for each in range(4) for _ in range(140)]
+    table = make.table(drop[0] + rest[0] * 4, drop[1] + rest[1] * 4, role=Role.GENERAL, categories=names)
+    result = make.judge("general_regression", make.evidence(table))
+    assert {each.category: each.verdict for each in result.categories}["drop"] is Verdict.INCONCLUSIVE
+    alone = make.table(*drop, role=Role.GENERAL)
+    assert make.judge("general_regression", make.evidence(alone)).verdict is Verdict.FAIL
 
 
 def test_a_category_that_may_fail_keeps_the_gate_from_passing(make: Any) -> None:
@@ -196,10 +261,3 @@ def test_without_a_suite_the_gate_is_not_measured(make: Any) -> None:
         result = make.judge(name, make.evidence())
         assert (result.verdict, result.n, result.estimate) == (Verdict.NOT_MEASURED, 0, None)
         assert role in result.needs
-
-
-def test_a_little_jitter_does_not_make_t_sure_of_what_it_has_not_seen(make: Any) -> None:
-    jitter = [0.0101, 0.0099] * 15  # true of every case seen; one in twenty unseen ones may be a disaster
-    pair = [0.5 + each for each in jitter], [0.5] * 30
-    result = make.judge("general_regression", make.evidence(make.table(*pair, role=Role.GENERAL)), threshold=-0.05)
-    assert (result.method, result.verdict) == ("betting", Verdict.INCONCLUSIVE)

@@ -96,3 +96,13 @@ async def test_the_first_answer_closes_it(clock: Clock) -> None:
     endpoint.succeeded()
     await endpoint.wait_up()
     assert not endpoint.down
+
+
+def test_the_smallest_job_that_asks_says_when_an_endpoint_is_down() -> None:
+    endpoint = EndpointHealth()
+    assert endpoint._cases == 20
+    with endpoint.asked_by(100), endpoint.asked_by(3):
+        with endpoint.asked_by(3):
+            assert endpoint._cases == 3
+        assert endpoint._cases == 3
+    assert endpoint._cases == 20

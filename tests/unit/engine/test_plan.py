@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -89,7 +90,56 @@ async def test_what_is_done_is_left_out() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_is_dropped_is_handed_out_no_more() -> None:
+    async def two_suites() -> AsyncIterator[list[Case]]:
+        for start in range(0, 40, 10):
+            yield [
+                Case(suite="st"[p % 2], id=str(p), category="c", input="q", position=p)
+                for p in range(start, start + 10)
+            ]
+
+    both = replace(job(), suites=(*job().suites, replace(job().suites[0], name="t")))
+    plan = Plan(both, "J", two_suites(), set())
+    first = [await plan.take() for _ in range(3)]
+    assert None not in first
+    plan.drop({"t"})
+    rest = await taken(plan)
+    assert {position % 2 for position, _, _ in rest} == {0}
+    assert len(rest) == 40 - sum(request is not None and request.case.suite == "s" for request in first)
+
+
+@pytest.mark.anyio
+async def test_once_all_is_dropped_nothing_more_is_read() -> None:
+    read = []
+
+    async def cases() -> AsyncIterator[list[Case]]:
+        for position in range(100):
+            read.append(position)
+            yield [Case(suite="s", id=str(position), category="c", input="q", position=position)]
+
+    plan = Plan(job(), "J", cases(), set())
+    await plan.take()
+    plan.drop({"s"})
+    assert await plan.take() is None
+    assert read == [0]
+
+
+@pytest.mark.anyio
 async def test_messages() -> None:
     request = await Plan(job(system="be brief"), "J", chunks(2), set()).take()
     assert request is not None
     assert request.messages == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "q0"}]
+
+
+@pytest.mark.anyio
+async def test_a_prompts_length_counts_the_text_of_parts_and_no_picture() -> None:
+    parts = [{"type": "text", "text": "four"}, {"type": "image_url", "image_url": {"url": "data:" + "x" * 999}}]
+    case = Case(suite="s", id="1", category="c", input=[{"role": "user", "content": parts}])
+
+    async def one() -> AsyncIterator[list[Case]]:
+        yield [case]
+
+    request = await Plan(job(system="be brief"), "J", one(), set()).take()
+    assert request is not None
+    assert request.chars == len("be brief") + len("four")
+    assert request.messages[1]["content"] == parts  # passed on as they are

@@ -1,0 +1,153 @@
+"""What the disk does to a database: full, broken, half-way through a new schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from evalsvc.errors import StoreBroken, StoreError, StoreFull, StoreUnusable
+from evalsvc.store import database as module
+from evalsvc.store.database import Database, open_database, room
+
+pytestmark = pytest.mark.anyio
+
+_INSERT = "INSERT INTO tokens (id, name, role, sha256, created_at) VALUES (?, ?, 'admin', ?, 0)"
+
+
+def token(number: int, size: int = 10) -> tuple[str, str, bytes]:
+    return f"t{number}", "n" * size, bytes([number]) * 32
+
+
+async def held(database: Database) -> int:
+    ((count,),) = await database.rows("SELECT COUNT(*) FROM tokens")
+    return int(count)
+
+
+async def test_a_full_disk_writes_nothing_and_the_same_goes_once_there_is_room(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "e.db") as database:
+        ((pages,),) = await database.rows("PRAGMA page_count")
+        await database.writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+        big = [token(k, 2000) for k in range(20)]
+        with pytest.raises(StoreFull, match=r"no room left on the disk of .*e\.db"):
+            await database.write((_INSERT, [token(99)]), (_INSERT, big))
+        assert await held(database) == 0
+        await database.writer.execute("PRAGMA max_page_count = 100000")
+        await database.write((_INSERT, [token(99)]), (_INSERT, big))
+        assert await held(database) == 21
+
+
+class _Failing:
+    """A connection whose disk fails at the commit."""
+
+    def __init__(self, inner: Any, code: int) -> None:
+        self._inner, self._code = inner, code
+        self.commits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def commit(self) -> None:
+        self.commits += 1
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = self._code
+        raise error
+
+
+async def test_after_a_failed_sync_nothing_more_is_written(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "e.db") as database:
+        real = database.writer
+        database.writer = failing = _Failing(real, sqlite3.SQLITE_IOERR_FSYNC)  # type: ignore[assignment]
+        for _ in range(2):
+            with pytest.raises(StoreBroken, match=r"the disk of .* failed: disk I/O error"):
+                await database.write((_INSERT, [token(1)]))
+        assert failing.commits == 1
+        database.writer = real
+
+
+async def test_an_error_of_a_disk_without_room_is_taken_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert room(tmp_path / "e.db") > 2**20
+    monkeypatch.setattr(module, "room", lambda _: 4096)
+    async with open_database(tmp_path / "e.db") as database:
+        real = database.writer
+        database.writer = _Failing(real, sqlite3.SQLITE_IOERR_SHMSIZE)  # type: ignore[assignment]
+        with pytest.raises(StoreFull):
+            await database.write((_INSERT, [token(1)]))
+        database.writer = real
+        await database.write((_INSERT, [token(1)]))
+
+
+async def test_writers_take_turns(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "e.db") as database:
+
+        async def write(number: int) -> None:
+            with pytest.raises(StoreError) if number % 2 else _nothing():
+                twice = [token(number), *([token(number)] if number % 2 else [])]
+                await database.write((_INSERT, twice))
+
+        async with anyio.create_task_group() as group:
+            for number in range(40):
+                group.start_soon(write, number)
+        assert await held(database) == 20
+
+
+class _nothing:  # noqa: N801 - reads as a context
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def with_step(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    steps = [*module._migrations(), (9, script)]
+    monkeypatch.setattr(module, "_migrations", lambda: steps)
+
+
+async def test_a_new_schema_keeps_a_copy_of_the_old_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "e.db"
+    async with open_database(path) as database:
+        await database.write((_INSERT, [token(1)]))
+        ((old,),) = await database.rows("PRAGMA user_version")
+    with_step(monkeypatch, "CREATE TABLE later (x TEXT) STRICT; DELETE FROM tokens;")
+    async with open_database(path) as database:
+        assert await held(database) == 0
+        assert await database.rows("PRAGMA user_version") == [(9,)]
+    copy = sqlite3.connect(tmp_path / f"e.db.schema-{old}")
+    assert copy.execute("SELECT COUNT(*) FROM tokens").fetchone() == (1,)
+    assert copy.execute("PRAGMA user_version").fetchone() == (old,)
+    copy.close()
+
+
+async def test_a_schema_that_fails_half_way_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "e.db"
+    async with open_database(path) as database:
+        await database.write((_INSERT, [token(1)]))
+        ((old,),) = await database.rows("PRAGMA user_version")
+    with monkeypatch.context() as patched:
+        with_step(patched, "DELETE FROM tokens; CREATE TABLE later (x TEXT) STRICT; SELECT nothing FROM nowhere;")
+        with pytest.raises(StoreUnusable, match=f"could not be brought from schema {old} to 9"):
+            async with open_database(path):
+                pass
+    async with open_database(path) as database:
+        assert await held(database) == 1
+        assert await database.rows("PRAGMA user_version") == [(old,)]
+
+
+async def test_without_room_for_the_copy_the_schema_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "e.db"
+    async with open_database(path) as database:
+        ((old,),) = await database.rows("PRAGMA user_version")
+    (tmp_path / f"e.db.schema-{old}").mkdir()
+    with_step(monkeypatch, "DROP TABLE tokens;")
+    with pytest.raises(StoreUnusable, match="no copy could be made"):
+        async with open_database(path):
+            pass
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT COUNT(*) FROM tokens").fetchone() == (0,)
+    connection.close()
