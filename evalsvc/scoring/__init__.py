@@ -1,5 +1,27 @@
 """Scorers: pure functions of (case, completion). One file a family; importing this package registers all of them."""
 
-from evalsvc.scoring import choice, match, numeric, overlap, structured
+from evalsvc.scoring import (
+    choice,
+    edit,
+    json_match,
+    match,
+    numeric,
+    overlap,
+    structured,
+    tool_call,
+    tool_schema,
+    translation,
+)
 
-__all__ = ["choice", "match", "numeric", "overlap", "structured"]
+__all__ = [
+    "choice",
+    "edit",
+    "json_match",
+    "match",
+    "numeric",
+    "overlap",
+    "structured",
+    "tool_call",
+    "tool_schema",
+    "translation",
+]

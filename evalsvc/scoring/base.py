@@ -17,8 +17,8 @@ A scorer is one frozen dataclass in one file: its fields are its options, their 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,6 +28,14 @@ from evalsvc.core.registry import Registry
 from evalsvc.errors import JobError
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusScore:
+    """A score of all answers together, in [0, 1], and what has to be the same for two of them to be comparable."""
+
+    value: float
+    signature: str
+
+
 class Scorer(ABC):
     """Scores one answer to one case. Pure: no I/O, no clock, no state."""
 
@@ -35,6 +43,8 @@ class Scorer(ABC):
 
     #: The key of a case that `check` is about.
     needs: ClassVar[str] = "expected"
+    #: Whether there is a score of all answers together: the scores are `CountedScore`s, and `aggregate` is called.
+    corpus: ClassVar[bool] = False
 
     @property
     def offload(self) -> bool:
@@ -52,6 +62,14 @@ class Scorer(ABC):
         Raises:
             ScoringError: this answer cannot be scored; its score is missing.
         """
+
+    def fault(self, case: Case, why: str) -> Score:  # noqa: ARG002 - a corpus scorer asks how much was expected
+        """The score of an answer that is none (cut off, refused, empty): 0, whatever its text says."""
+        return Score(value=0.0, explanation=why)
+
+    def aggregate(self, parts: Sequence[float]) -> CorpusScore:
+        """The corpus score of `parts` summed over at least one answer; for scorers with `corpus` only."""
+        raise NotImplementedError
 
 
 SCORERS: Registry[type[Scorer]] = Registry("scorer")

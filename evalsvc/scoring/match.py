@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from evalsvc.core.records import Case, Score
 from evalsvc.scoring.base import scorer
 from evalsvc.scoring.text import Pattern, TextScorer, compiled, lacks_reference, quote, references, time_limit
+from evalsvc.scoring.tokens import squad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +27,30 @@ class _Literal(TextScorer):
 class ExactMatch(_Literal):
     """1 if the answer is `expected` (any of a list), else 0.
 
+    Source of "squad": Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of Text", 2016, section
+    6.1. It misleads where an answer is right in other words, or in the same ones and a sentence around them.
+
     Options:
         ignore_case: compare case-folded.
+        normalize: "squad" compares without regard to case, ASCII punctuation, the articles a, an, the, and runs of
+            white space.
     """
+
+    normalize: Literal["none", "squad"] = "none"
 
     def check(self, case: Case) -> str | None:
         """The case needs a text in `expected`, or a list of texts."""
-        return lacks_reference(case)
+        return self.lacks_text(case)
 
     def compare(self, text: str, case: Case) -> Score:
         """Equality of texts, no parsing: "7.0" is not "7", and JSON is compared as it is written."""
-        answer = self._normal(text)
-        if any(answer == self._normal(wanted) for wanted in references(case)):
+        answer = self._form(text)
+        if any(answer == self._form(wanted) for wanted in references(case)):
             return Score(value=1.0, explanation="equals expected")
         return Score(value=0.0, explanation=f"{quote(text)} is not what was expected")
+
+    def _form(self, text: str) -> str:
+        return squad(self._normal(text)) if self.normalize == "squad" else self._normal(text)
 
 
 @scorer("contains")
@@ -55,9 +67,11 @@ class Contains(_Literal):
 
     def check(self, case: Case) -> str | None:
         """The case needs a text in `expected`, or a list of texts, none of them empty."""
+        if lack := self.lacks_text(case):
+            return lack
         if not all(self._normal(wanted) for wanted in references(case)):
             return "expected holds an empty text, which occurs in every answer"
-        return lacks_reference(case)
+        return None
 
     def compare(self, text: str, case: Case) -> Score:
         """Occurrence anywhere in the text."""

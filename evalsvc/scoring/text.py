@@ -1,14 +1,15 @@
-"""What every scorer of an answer's text shares: `extract`, `strip`, reading `expected`, quoting, users' patterns."""
+"""What every scorer of an answer's text shares: `extract`, `strip`, `unicode`, `expected`, quoting, users' patterns."""
 
 from __future__ import annotations
 
+import unicodedata
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 import regex
 from pydantic import AfterValidator, Field
@@ -18,7 +19,9 @@ from evalsvc.errors import ScoringError
 from evalsvc.scoring.base import Scorer
 
 _QUOTED = 60
-_LONGEST_SEARCHED = 262_144
+_LONGEST = 262_144
+# Unicode's own limit for text that can be normalised in linear time (UAX #15, "Stream-Safe Text Format").
+_MARKS = regex.compile(r"\p{M}{31}")
 
 
 @lru_cache(maxsize=512)
@@ -37,12 +40,27 @@ def time_limit(limit_s: float, text: str) -> Iterator[None]:
     Raises:
         ScoringError: the time runs out, or the text is longer than patterns are let loose on.
     """
-    if len(text) > _LONGEST_SEARCHED:
-        raise ScoringError(f"{len(text)} characters: patterns are applied to at most {_LONGEST_SEARCHED}")
+    limit(text, "patterns are applied to at most")
     try:
         yield
     except TimeoutError:
         raise ScoringError(f"the pattern took longer than {limit_s:g} s") from None
+
+
+def limit(text: str, work: str, most: int = _LONGEST) -> None:
+    """Raises ScoringError where ``text`` is too long for ``work``: a long answer must not keep the others waiting."""
+    if len(text) > most:
+        raise ScoringError(f"{len(text)} characters: {work} {most}")
+
+
+def normal_form(text: str, form: Literal["NFC", "NFKC"]) -> str:
+    """The text in a Unicode normal form. Raises ScoringError where that takes for ever: 31 combining marks in a row."""
+    if text.isascii():
+        return text
+    limit(text, "texts are normalised up to")
+    if _MARKS.search(text):
+        raise ScoringError("31 combining marks in a row: too many to normalise")
+    return unicodedata.normalize(form, text)
 
 
 def quote(text: str) -> str:
@@ -90,11 +108,14 @@ class TextScorer(Scorer):
     Options:
         extract: a pattern; only its last match is scored, the first group of it if it has one.
         strip: whether white space around the answer (and around what is expected) is ignored.
+        unicode: the normal form both are brought into before they are compared: "NFC" (one é, however it is written) or
+            "NFKC" (also ﬁ = fi, １ = 1, ² = 2).
         time_limit_s: how long a user's pattern may run on one answer.
     """
 
     extract: Pattern | None = None
     strip: bool = True
+    unicode: Literal["none", "NFC", "NFKC"] = "none"
     time_limit_s: Seconds = 0.5
 
     @property
@@ -103,7 +124,7 @@ class TextScorer(Scorer):
         return self.extract is not None
 
     def score(self, case: Case, completion: Completion) -> Score:
-        """The score of what `extract` and `strip` leave of the answer; 0 where `extract` finds nothing."""
+        """The score of what `extract`, `unicode` and `strip` leave of the answer; 0 where `extract` finds nothing."""
         text = completion.text if self.extract is None else self._extracted(completion.text, self.extract)
         if text is None:
             return Score(value=0.0, explanation="nothing matched extract")
@@ -114,8 +135,21 @@ class TextScorer(Scorer):
         """The score of the text that is left of an answer. Raises ScoringError."""
 
     def trim(self, text: str) -> str:
-        """The text as it is compared."""
-        return text.strip() if self.strip else text
+        """The text as it is compared. Raises ScoringError where it cannot be normalised."""
+        normal = text if self.unicode == "none" else normal_form(text, self.unicode)
+        return normal.strip() if self.strip else normal
+
+    def wanted(self, case: Case) -> tuple[str, ...]:
+        """The accepted texts of a case as they are compared."""
+        return tuple(self.trim(text) for text in references(case))
+
+    def lacks_text(self, case: Case) -> str | None:
+        """Says that a case has no text to compare with, or none that can be brought into the normal form, or None."""
+        try:
+            self.wanted(case)
+        except ScoringError as error:
+            return f"expected has {error}"
+        return lacks_reference(case)
 
     def _extracted(self, text: str, pattern: str) -> str | None:
         with time_limit(self.time_limit_s, text):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evalsvc.scoring  # noqa: F401 - importing the package registers its scorers
-from evalsvc.core.records import Case, Completion, ScorerSpec
+from evalsvc.core.records import Case, Completion, CountedScore, Score, ScorerSpec
 from evalsvc.errors import ScoringError
 from evalsvc.scoring.base import SCORERS, Scorer, build
 
@@ -35,18 +36,53 @@ HOSTILE = {
     "1 MB of letters": "(A) B\n" * (MEGABYTE // 6),
     "1 MB of quotes": '"' + '\\"' * (MEGABYTE // 2) + '"',
     "1 MB of lists": "[" + "[]," * (MEGABYTE // 3) + "[]]",
+    "1 MB of tags": "<tool_call>" * (MEGABYTE // 11),
+    "1 MB of calls": "f(x=[(" * (MEGABYTE // 6),
+    "1 MB of marks": "e" + "\u0301\u0323" * (MEGABYTE // 2),
+    "1 MB of ligatures": "\ufdfa" * MEGABYTE,
+    "100,000 tokens": " ".join(f"w{i % 50_000}" for i in range(100_000)),
+    "200,000 characters of words": "the cat sat, " * 15_000,
+    "60,000 characters of words": "the cat sat, " * 4_600,
+    "60,000 characters of hanzi": "猫坐。" * 20_000,
+    "100,000 lines": "a\n" * 100_000,
+    "zero width": "\u200b\u200d\ufeff1\u200b8\u2060" * 1000,
     "backtracking": "a" * 100 + "!",
     "bidi and emoji": "\u202e😀" * 500,
 }
-CASE = Case(suite="s", id="1", category="c", input="?", expected="18", schema={"type": "array", "uniqueItems": True})
-FITTING: dict[str, Any] = {"choice": "D"}
+CASE = Case(
+    suite="s",
+    id="1",
+    category="c",
+    input="?",
+    expected="18",
+    schema={"type": "array", "uniqueItems": True},
+    tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+)
+#: Seconds of CPU; twice what is promised, as machines differ.
+LONGEST = 2.0
+FITTING: dict[str, Any] = {
+    "choice": "D",
+    "rouge_2": "eighteen cats",
+    "tool_call": {"name": "f", "arguments": {"x": 18}},
+}
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in SCORERS),
     ("regex", {"pattern": "(?:a|aa)+$"}),
     ("exact_match", {"extract": "(a|aa)+$"}),
     ("numeric", {"extract": r"(\d+)$"}),
+    ("exact_match", {"normalize": "squad", "unicode": "NFKC"}),
     ("rouge_l", {"tokens": "unicode"}),
+    ("rouge_2", {"tokens": "chars", "unicode": "NFC"}),
+    ("rouge_lsum", {"stem": True}),
+    ("f1", {"tokens": "chars"}),
+    ("edit_similarity", {"tokens": "words", "ignore_case": True}),
+    ("bleu", {"tokens": "zh", "ignore_case": True}),
+    ("bleu", {"tokens": "intl"}),
+    ("chrf", {"words": 2}),
     ("json_schema", {"fenced": True}),
+    ("json_match", {"fenced": True, "duplicate_keys": "last", "extra": "ignore", "unicode": "NFKC"}),
+    ("tool_call", {"compat": "bfcl"}),
+    ("tool_call", {"extract": r"(?s)(\w+\(.*\))"}),
 ]
 
 
@@ -78,7 +114,9 @@ def holds(scorer: Scorer, case: Case, text: str) -> None:
 def test_a_hostile_answer_ends_in_a_score_or_a_scoring_error(name: str, options: dict[str, Any], answer: str) -> None:
     scorer = build(ScorerSpec(name=name, label=name, options=options))
     assert scorer.check(case_for(name)) is None
+    begun = thread_time()
     holds(scorer, case_for(name), HOSTILE[answer])
+    assert thread_time() - begun < LONGEST
 
 
 @pytest.mark.parametrize("name", list(SCORERS))
@@ -108,3 +146,24 @@ def test_a_scorer_is_a_frozen_slotted_record_of_its_options(name: str) -> None:
     assert "pass_at" not in {field.name for field in dataclasses.fields(scorer)}
     assert isinstance(scorer.offload, bool)
     assert type(scorer).__doc__
+
+
+@pytest.mark.parametrize("name", list(SCORERS))
+def test_an_answer_that_is_none_scores_0(name: str) -> None:
+    fault = build(ScorerSpec(name=name, label=name)).fault(case_for(name), "cut off")
+    assert isinstance(fault, Score)
+    assert (fault.value, fault.explanation) == (0.0, "cut off")
+
+
+@pytest.mark.parametrize("name", [name for name in SCORERS if SCORERS[name].corpus])
+@given(texts=st.lists(st.none() | st.text(), min_size=1, max_size=4))
+def test_a_corpus_score_is_that_of_summed_parts(name: str, texts: list[str | None]) -> None:
+    scorer, case = build(ScorerSpec(name=name, label=name)), case_for(name)
+    scores = [
+        scorer.fault(case, "cut off") if text is None else scorer.score(case, Completion(text=text)) for text in texts
+    ]
+    parts = [score.parts for score in scores if isinstance(score, CountedScore)]
+    assert len(parts) == len(texts)
+    found = scorer.aggregate([sum(column) for column in zip(*parts, strict=True)])
+    assert 0 <= found.value <= 1
+    assert found.signature

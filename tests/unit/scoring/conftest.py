@@ -16,7 +16,7 @@ def make_case(expected: Any = None, **fields: Any) -> Case:
     return Case(suite="s", id="1", category="c", input="?", expected=expected, **fields)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def case() -> Callable[..., Case]:
     return make_case
 

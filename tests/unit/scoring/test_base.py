@@ -40,7 +40,7 @@ def test_an_unknown_option_lists_the_known_ones() -> None:
         ("exact_match", "extract", "", "at least 1 character"),
         ("regex", "pattern", "[a", "not a regular expression"),
         ("regex", "time_limit_s", 0, "greater than 0"),
-        ("rouge_l", "tokens", "words", "'ascii' or 'unicode'"),
+        ("rouge_l", "tokens", "words", "'ascii', 'unicode' or 'chars'"),
         ("choice", "letters", "abc", "match pattern"),
         ("json_schema", "schema", {"type": "text"}, "not a usable JSON Schema"),
         ("json_schema", "schema", "{}", "valid dictionary"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from evalsvc.core.records import Case, Score
 from evalsvc.scoring.base import Scorer
+from evalsvc.scoring.tokens import squad
 
 
 @pytest.mark.parametrize(
@@ -92,3 +93,40 @@ def test_what_a_case_lacks_is_said_before_anything_is_asked(
 
 def test_a_regex_with_a_pattern_needs_no_expected(make: Callable[..., Scorer], case: Callable[..., Case]) -> None:
     assert make("regex", pattern="a").check(case()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "options", "value"),
+    [
+        ("The Eiffel-Tower!", "eiffeltower", {"normalize": "squad"}, 1.0),
+        ("an  apple", "Apple.", {"normalize": "squad"}, 1.0),
+        ("theory", "ory", {"normalize": "squad"}, 0.0),
+        ("Straße", "STRASSE", {"normalize": "squad"}, 0.0),
+        ("Straße", "STRASSE", {"normalize": "squad", "ignore_case": True}, 1.0),
+        ("e\u0301", "é", {}, 0.0),
+        ("e\u0301", "é", {"unicode": "NFC"}, 1.0),
+        ("é", "e\u0301", {"unicode": "NFC"}, 1.0),
+        ("ﬁve １", "five 1", {"unicode": "NFC"}, 0.0),
+        ("ﬁve １", "five 1", {"unicode": "NFKC"}, 1.0),
+        ("\u3000x", "x", {"unicode": "NFKC", "strip": False}, 0.0),
+    ],
+)
+def test_what_normalisation_makes_equal(
+    score: Callable[..., Score], text: str, expected: Any, options: Any, value: float
+) -> None:
+    assert score("exact_match", text, expected, **options).value == value
+
+
+@given(st.text(), st.text())
+def test_squad_equality_is_equality_of_normalised_texts(score: Callable[..., Score], text: str, expected: str) -> None:
+    assert score("exact_match", text, expected, normalize="squad").value == (squad(text) == squad(expected))
+
+
+def test_a_reference_that_cannot_be_normalised_is_said_at_once(
+    make: Callable[..., Scorer], case: Callable[..., Case]
+) -> None:
+    marks = "e" + "\u0301" * 31
+    assert make("exact_match").check(case(marks)) is None
+    for name in ("exact_match", "contains"):
+        said = make(name, unicode="NFC").check(case(["a", marks]))
+        assert said == "expected has 31 combining marks in a row: too many to normalise"

@@ -19,6 +19,17 @@ JSON = st.recursive(
 PERSON = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}, "required": ["age"]}
 
 
+def doubling(**beside: Any) -> dict[str, Any]:
+    """50 definitions, each of which is the one before, twice."""
+    twice = {str(i): {"anyOf": [{"$ref": f"#/$defs/{i - 1}"}] * 2, **beside} for i in range(1, 50)}
+    return {"$defs": {"0": {"type": "object"}, **twice}, "$ref": "#/$defs/49"}
+
+
+DOUBLING, UNEVALUATED = doubling(), doubling(unevaluatedProperties=False)
+TREE = {"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": "array", "items": {"$ref": "#"}, "minItems": 1}]}
+RUNAWAY = "^(?:(a|aa)(?!b))+$"
+
+
 def of(scorer: Scorer, text: str, schema: Any) -> Score:
     return scorer.score(Case(suite="s", id="1", category="c", input="?", schema=schema), Completion(text=text))
 
@@ -113,6 +124,35 @@ def test_the_draft_is_the_schemas_own(make: Callable[..., Scorer]) -> None:
     tuple_of_strings = {"items": [{"type": "string"}]}  # what draft 7 calls a tuple, 2020-12 does not know
     draft7 = {"$schema": "http://json-schema.org/draft-07/schema#", **tuple_of_strings}
     assert of(make("json_schema"), "[1]", draft7).value == 0.0
+    assert of(make("json_schema", draft="2020-12"), "[1]", draft7).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("draft", "schema", "text"),
+    [
+        ("4", {"maximum": 3, "exclusiveMaximum": True}, "3"),
+        ("6", {"const": 1}, "2"),
+        ("7", {"if": {"const": 1}, "then": False}, "1"),
+        ("2019-09", {"dependentRequired": {"a": ["b"]}}, '{"a": 1}'),
+        ("2019-09", {"items": [{"type": "string"}]}, "[1]"),
+        ("2020-12", {"prefixItems": [{"type": "string"}]}, "[1]"),
+    ],
+)
+def test_the_draft_of_a_schema_that_names_none_is_the_option(
+    make: Callable[..., Scorer], case: Callable[..., Case], draft: str, schema: Any, text: str
+) -> None:
+    scorer = make("json_schema", draft=draft, schema=schema)
+    assert scorer.check(case()) is None
+    assert of(scorer, text, None).value == 0.0
+    assert of(make("json_schema", draft=draft), text, schema).value == 0.0
+
+
+def test_a_schema_of_another_draft_is_said_before_anything_is_asked(
+    make: Callable[..., Scorer], case: Callable[..., Case]
+) -> None:
+    draft4 = {"maximum": 3, "exclusiveMaximum": True}
+    assert "is not a usable JSON Schema" in (make("json_schema").check(case(schema=draft4)) or "")
+    assert make("json_schema", draft="4").check(case(schema=draft4)) is None
 
 
 @pytest.mark.parametrize(
@@ -124,6 +164,9 @@ def test_the_draft_is_the_schemas_own(make: Callable[..., Scorer]) -> None:
         ({"pattern": "("}, "is not a usable JSON Schema"),
         ({"const": 2**70}, "is not a usable JSON Schema"),
         ({"$ref": "#/$defs/none"}, "is not a usable JSON Schema"),
+        ({"$ref": "#"}, "is not a usable JSON Schema: more than 100 references"),
+        (DOUBLING, "is not a usable JSON Schema: its references multiply"),
+        (UNEVALUATED, "is not a usable JSON Schema: its references multiply"),
         ({"$schema": "https://example.invalid/x"}, "is not a usable JSON Schema"),
         (PERSON, None),
         (False, None),
@@ -169,6 +212,49 @@ def test_nothing_is_ever_fetched(
 
 
 def test_a_pattern_that_runs_away_is_a_scoring_error(make: Callable[..., Scorer]) -> None:
-    schema = {"pattern": "^(?:(a|aa)(?!b))+$"}
-    with pytest.raises(ScoringError, match="pattern of the schema"):
-        of(make("json_schema"), json.dumps("a" * 100 + "!"), schema)
+    text = json.dumps("a" * 100 + "!")
+    for schema in ({"pattern": RUNAWAY}, {"not": {"pattern": RUNAWAY}}, {"anyOf": [{"pattern": RUNAWAY}, False]}):
+        with pytest.raises(ScoringError, match="pattern of the schema"):
+            of(make("json_schema"), text, schema)
+
+
+def test_many_strings_and_a_pattern_that_backtracks_are_a_scoring_error(make: Callable[..., Scorer]) -> None:
+    schema = {"items": {"pattern": "^(?!x)"}}
+    assert of(make("json_schema"), json.dumps(["a"] * 2_000), schema).value == 1.0
+    assert of(make("json_schema"), json.dumps(["a"] * 20_000), {"items": {"pattern": "^[^x]"}}).value == 1.0
+    with pytest.raises(ScoringError, match="20001 values are too many for so large a schema"):
+        of(make("json_schema"), json.dumps(["a"] * 20_000), schema)
+
+
+def test_a_failure_that_may_be_a_pattern_running_away_is_not_a_zero(make: Callable[..., Scorer]) -> None:
+    word = {"type": "string", "pattern": "^(?!x)"}
+    schema = {"$defs": {"word": word}, "anyOf": [*TREE["anyOf"], {"$ref": "#/$defs/word"}]}
+    assert of(make("json_schema"), '["x"]', schema).value == 0.0
+    with pytest.raises(ScoringError, match="or a pattern takes too long"):
+        of(make("json_schema"), "[" * 30 + '"x"' + "]" * 30, schema)
+
+
+def test_a_value_that_leads_back_again_and_again_is_judged_at_once(make: Callable[..., Scorer]) -> None:
+    for depth, why in ((3, "the value is not valid under any"), (500, "saying where would take too long")):
+        result = of(make("json_schema"), "[" * depth + "1" + "]" * depth, TREE)
+        assert result.value == 0.0
+        assert why in result.explanation
+    assert of(make("json_schema"), "[" * 500 + "]" * 500, TREE).value == 1.0
+
+
+def test_a_deep_value_does_not_overflow_the_stack(make: Callable[..., Scorer]) -> None:
+    steps = {str(i): {"oneOf": [{"$ref": f"#/$defs/{i + 1}"}, False]} for i in range(48)}
+    schema = {"$defs": {**steps, "48": {"type": "array", "items": {"$ref": "#/$defs/0"}}}, "$ref": "#/$defs/0"}
+    results: list[float | None] = []
+    worker = threading.Thread(
+        target=lambda: results.append(of(make("json_schema"), "[" * 1024 + "]" * 1024, schema).value)
+    )
+    worker.start()
+    worker.join()
+    assert results == [1.0]
+
+
+def test_too_long_a_text_is_a_scoring_error(make: Callable[..., Scorer]) -> None:
+    assert of(make("json_schema"), " " * 2**20 + "1", True).value == 1.0
+    with pytest.raises(ScoringError, match="1048577 characters: JSON is read up to 1048576"):
+        of(make("json_schema", strip=False), " " * 2**20 + "1", True)

@@ -1,3 +1,4 @@
+import unicodedata
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from evalsvc.core.records import Score
 from evalsvc.errors import ScoringError
 from evalsvc.scoring.base import Scorer
-from evalsvc.scoring.text import quote
+from evalsvc.scoring.text import normal_form, quote
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -66,3 +67,18 @@ def test_a_quote_is_short_printable_and_on_one_line(text: str) -> None:
 def test_a_quote_shows_short_text_whole() -> None:
     assert quote("D\n") == r"'D\n'"
     assert quote("x" * 61) == "'" + "x" * 59 + "…"
+
+
+@given(ANY_TEXT)
+def test_the_normal_form_is_unicodes(text: str) -> None:
+    assert normal_form(text, "NFC") == unicodedata.normalize("NFC", text)
+    assert normal_form(text, "NFKC") == unicodedata.normalize("NFKC", text)
+
+
+def test_a_text_that_takes_for_ever_to_normalise_is_a_scoring_error() -> None:
+    assert normal_form("a" * 300_000, "NFC") == "a" * 300_000
+    assert normal_form("e" + "\u0301" * 30, "NFC").startswith("é")
+    with pytest.raises(ScoringError, match="31 combining marks in a row"):
+        normal_form("e" + "\u0301\u0323" * 100_000, "NFKC")
+    with pytest.raises(ScoringError, match="262145 characters: texts are normalised up to 262144"):
+        normal_form("é" * 262_145, "NFC")
