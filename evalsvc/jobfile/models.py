@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from evalsvc.core.invalid import describe
-from evalsvc.core.records import Role
+from evalsvc.core.records import FIELDS, RECORDED, Role
 
 #: The largest integer that every reader of JSON reads exactly (RFC 8785 allows none beyond).
 MAX_INTEGER = 2**53 - 1
@@ -17,6 +17,12 @@ _RESERVED_PARAMS = {
     "stream": "how an answer travels is no parameter of the model; remove it",
     "model": "the model has a key of its own: put it beside endpoint",
     "messages": "what is asked comes from the data set; a system prompt goes into system",
+}
+
+_RECORDED_OR_ASKED: dict[str, Any] = {
+    "if": {"properties": {"endpoint": {"const": RECORDED}}},
+    "then": {"required": ["outputs"]},
+    "else": {"properties": {"outputs": False}},
 }
 
 
@@ -45,6 +51,7 @@ def _as_table(value: object) -> object:
 
 
 Name = Annotated[str, AfterValidator(_printable)]
+Path = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Margin = Annotated[float, Field(ge=0, lt=1)]
 
@@ -56,8 +63,10 @@ class _Table(BaseModel):
 class ArmTable(_Table):
     """One of the two models that are compared."""
 
+    model_config = ConfigDict(json_schema_extra=_RECORDED_OR_ASKED)
+
     endpoint: Annotated[str, AfterValidator(_alias)] = Field(
-        description="an endpoint's alias in config.toml; a job holds no URL and no key",
+        description="an endpoint's alias in config.toml, or recorded; a job holds no URL and no key",
         json_schema_extra={"not": {"pattern": "://"}},
     )
     model: Name = Field(description="the model's name as its endpoint knows it")
@@ -71,6 +80,11 @@ class ArmTable(_Table):
         default="chat", description="which of the endpoint's APIs is asked"
     )
     stream: bool = Field(default=False, description="whether answers are streamed, which gives the time to first token")
+    outputs: str | None = Field(
+        default=None,
+        min_length=1,
+        description='with endpoint = "recorded": the file of the model\'s answers, relative to this job file',
+    )
 
 
 class ScorerTable(_Table):
@@ -89,6 +103,28 @@ class ScorerTable(_Table):
 Scorer = Annotated[ScorerTable, BeforeValidator(_as_table, json_schema_input_type=str | ScorerTable)]
 
 
+class PromptTable(_Table):
+    """How the cases of a suite are put to a model."""
+
+    template: str = Field(
+        default="{{input}}",
+        min_length=1,
+        description="what is asked: a text with {{input}}, {{category}} or a key of the case's metadata in it",
+    )
+    system: str | None = Field(default=None, description="a system prompt of this suite, after the arm's own")
+    image: Name | None = Field(
+        default=None, description="a key of the case's metadata: the URL or data URI of a picture that is sent along"
+    )
+    shots: int = Field(default=0, ge=0, le=100, description="how many solved examples stand before each question")
+    examples: Path | None = Field(
+        default=None,
+        description="the file the examples are drawn from, relative to this job file; without it, the suite itself",
+    )
+    style: Literal["turns", "text"] = Field(
+        default="turns", description="examples as turns of the chat, or with the question in one text"
+    )
+
+
 class SuiteTable(_Table):
     """A named set of cases."""
 
@@ -97,8 +133,22 @@ class SuiteTable(_Table):
         description="what the suite is for: target, general, adversarial or train"
     )
     dataset: str = Field(min_length=1, description="the file of its cases, relative to this job file")
-    format: Literal["auto", "native"] = Field(
-        default="auto", description="the data set's format; auto looks at the file"
+    format: Name = Field(
+        default="auto",
+        description="the data set's format; auto looks at the file",
+        json_schema_extra={"examples": ["auto", "native", "openai-evals", "chat-finetune", "inspect", "csv"]},
+    )
+    fields: dict[str, Path] = Field(
+        default_factory=dict,
+        description="where in a row a case's keys are found: a key, a path, or a text with {{key}} in it",
+        json_schema_extra={"propertyNames": {"enum": list(FIELDS)}},
+    )
+    cluster: Name | None = Field(
+        default=None,
+        description="a key of a case's metadata: cases with one value of it belong together (document, template, user)",
+    )
+    prompt: PromptTable | None = Field(
+        default=None, description="how its cases are put to a model: template, system prompt, examples"
     )
     scorer: Scorer = Field(description="the primary scorer, the one gates use: a name, or a table with its options")
     also: list[Scorer] = Field(default_factory=list, description="further scorers, recorded beside the primary one")
@@ -179,8 +229,17 @@ class SchemaComplianceGate(_Gate):
         return self.floor
 
 
+class PluggedGate(_ThresholdGate):
+    """A gate that a plug-in brings."""
+
+    threshold: float = Field(allow_inf_nan=False, description="the number its interval is held against")
+
+
 class GatesTable(_Table):
-    """What is to be proven. All seven gates always stand in the record."""
+    """What is to be proven. All seven gates always stand in the record; tables of other names are plug-ins' gates."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, PluggedGate] = Field(init=False)
 
     target_improvement: TargetImprovementGate = Field(
         default=TargetImprovementGate(), description="better than the baseline on the target suites"
@@ -202,6 +261,10 @@ class GatesTable(_Table):
     evidence: Literal["interval", "point"] = Field(
         default="interval", description="what is held against a threshold: the 95% interval, or the bare estimate"
     )
+    calibration: Literal["optional", "required"] = Field(
+        default="optional",
+        description="whether nothing ships without a stored calibration of these suites, scorers and gates",
+    )
 
 
 class JobTable(_Table):
@@ -217,7 +280,9 @@ class JobTable(_Table):
         allow_inf_nan=False,
         description="requests a second at a fixed arrival rate; without it, as fast as the endpoints allow",
     )
-    stop: Literal["never"] = Field(default="never", description="whether the job may stop before all cases are asked")
+    stop: Literal["never", "hybrid", "anytime"] = Field(
+        default="never", description="whether the job may stop before all cases are asked: never, hybrid or anytime"
+    )
     candidate: ArmTable = Field(description="the table [candidate]: the fine-tuned model")
     baseline: ArmTable = Field(description="the table [baseline]: the model run today")
     suites: list[SuiteTable] = Field(min_length=1, description="at least one table [[suites]]: a named set of cases")
@@ -228,6 +293,11 @@ def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of job.toml, for editors: what is accepted, a description on every key."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, **JobTable.model_json_schema(), "title": "evalsvc job"}
+
+
+def plugged_gates(gates: GatesTable) -> dict[str, PluggedGate]:
+    """The gates of plug-ins that a job asks for, by name."""
+    return dict(gates.__pydantic_extra__ or {})
 
 
 def reserved_param(params: dict[str, Any]) -> tuple[str, str] | None:

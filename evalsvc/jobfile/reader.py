@@ -6,16 +6,27 @@ import datetime as dt
 import hashlib
 import math
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import rfc8785
 from pydantic import ValidationError
 
-from evalsvc.core.invalid import describe, first_error
-from evalsvc.core.records import GATES, Arm, ArmSpec, GateSpec, Job, ScorerSpec, SuiteSpec
+from evalsvc.core.invalid import describe, first_error, unknown_key
+from evalsvc.core.records import (
+    FIELDS,
+    GATES,
+    RECORDED,
+    Arm,
+    ArmSpec,
+    GateSpec,
+    Job,
+    PromptSpec,
+    ScorerSpec,
+    SuiteSpec,
+)
 from evalsvc.core.toml_source import KeyPath, TomlSource
 from evalsvc.errors import JobError
 from evalsvc.jobfile.models import (
@@ -23,10 +34,14 @@ from evalsvc.jobfile.models import (
     ArmTable,
     GatesTable,
     JobTable,
+    PluggedGate,
     ScorerTable,
     SuiteTable,
+    plugged_gates,
     reserved_param,
 )
+from evalsvc.jobfile.shipped import PREFIX as SHIPPED
+from evalsvc.jobfile.shipped import path_of as shipped_path
 
 Fault = tuple[KeyPath, str]
 _MAX_DEPTH = 100
@@ -36,12 +51,14 @@ _MAX_DEPTH = 100
 class JobFile:
     """A read job file.
 
-    ``files`` holds every file the job names, by its path as written there, ``sha256`` its hex digest.
+    ``files`` holds every file the job names, by its path as written there, ``names`` what errors call it, ``sha256``
+    its hex digest.
     """
 
     job: Job
     source: TomlSource[JobError]
     files: dict[str, Path]
+    names: dict[str, str]
     sha256: dict[str, str]
 
     def error(self, key_path: KeyPath, message: str) -> JobError:
@@ -52,7 +69,7 @@ class JobFile:
         """Raise `JobError` when a file the job names no longer holds what `sha256` says."""
         for name, path in self.files.items():
             if _file_sha256(path) != self.sha256[name]:
-                raise JobError("changed while it was being read; run the job again", file=str(path))
+                raise JobError("changed while it was being read; run the job again", file=self.names[name])
 
 
 def read(path: Path, *, limit: int | None = None) -> JobFile:
@@ -65,20 +82,85 @@ def read(path: Path, *, limit: int | None = None) -> JobFile:
     Raises:
         JobError: the first thing that is wrong, with file, line and key.
     """
+    return _parsed(_read_bytes(path), str(path), lambda name: _beside(path, name), limit)
+
+
+def read_upload(raw: bytes, files: Mapping[str, Path], *, limit: int | None = None) -> JobFile:
+    """Read and check a job file that was uploaded, and hash the files that came with it; no other is opened.
+
+    Args:
+        raw: the job file.
+        files: those that came with it, by their path in the job: where they lie.
+        limit: as in `read`.
+
+    Raises:
+        JobError: as `read`; also for a file that came and that the job does not name.
+    """
+
+    def locate(name: str) -> tuple[Path, str]:
+        if name not in files:
+            raise ValueError("it did not come with the job")
+        return files[name], name
+
+    file = _parsed(raw, "job.toml", locate, limit)
+    for name in files:
+        if name not in file.files:
+            raise JobError(f'the job names no file "{name}"; it names: {", ".join(file.files)}', file="job.toml")
+    return file
+
+
+def against_itself(file: JobFile) -> JobFile:
+    """The job in which the baseline takes the candidate's place, too: same suites and gates, asked whole.
+
+    Raises:
+        JobError: the baseline's answers are recorded: they would be the same again.
+    """
+    if file.job.arms[Arm.BASELINE].recorded:
+        said = '"recorded" answers do not change when they are read twice: name a finished job with two trials (--job)'
+        raise file.error((str(Arm.BASELINE), "endpoint"), said)
+    data = file.source.data
+    gates = {**data.get("gates", {}), "calibration": "optional"}
+    name = f"{file.job.name}: the baseline against itself"
+    data = {**data, "name": name, "candidate": data[str(Arm.BASELINE)], "stop": "never", "gates": gates}
+    table = JobTable.model_validate(data)
+    named = {name for _, name in _named_files(table)}
+    sha256 = {name: digest for name, digest in file.sha256.items() if name in named}
+    return JobFile(
+        job=job_of(table, file.job.limit, _spec_sha256(table, sha256, file.job.limit)),
+        source=replace(file.source, data=data),
+        files={name: path for name, path in file.files.items() if name in named},
+        names=file.names,
+        sha256=sha256,
+    )
+
+
+#: From the name of a file in a job to where it lies, and what errors call it. Raises ValueError.
+Locate = Callable[[str], tuple[Path, str]]
+
+
+def _parsed(raw: bytes, name: str, locate: Locate, limit: int | None) -> JobFile:
     if limit is not None and limit < 1:
         raise JobError(f"must be at least 1, got {limit}", key="--limit")
-    source = TomlSource.parse(_read_bytes(path), file=str(path), blame=JobError)
-    for fault in (*_not_yet(source.data), *_not_json((), source.data)):
+    source = TomlSource.parse(raw, file=name, blame=JobError)
+    for fault in (*_not_yet(source.data), *_not_json((), source.data), *_no_gates(source.data)):
         raise source.error(*fault)
     try:
         table = JobTable.model_validate(source.data)
     except ValidationError as error:
         raise first_error(error, JobTable, source) from None
-    for fault in (*_reserved_params(table), *_repeated_names(table)):
-        raise source.error(*fault)
-    files, sha256 = _datasets(table, path.parent, source)
+    for check in (_peeking, _reserved_params, _recorded_or_not, _unknown_fields, _examples, _repeated_names):
+        for fault in check(table):
+            raise source.error(*fault)
+    files, names, sha256 = _hashed(table, locate, source)
     digest = _spec_sha256(table, sha256, limit)
-    return JobFile(job=_job(table, limit, digest), source=source, files=files, sha256=sha256)
+    return JobFile(job=job_of(table, limit, digest), source=source, files=files, names=names, sha256=sha256)
+
+
+def _beside(job: Path, name: str) -> tuple[Path, str]:
+    """Where a file lies that a job of this machine names, and what errors call it."""
+    if name.startswith(SHIPPED):
+        return shipped_path(name), name
+    return job.parent / name, str(job.parent / name)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -94,28 +176,30 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _not_yet(data: dict[str, Any]) -> Iterator[Fault]:
     """What the contract of job.toml knows and this version does not do: refused rather than ignored."""
-    if data.get("stop") in ("hybrid", "anytime"):
-        yield ("stop",), f'"{data["stop"]}" is not available yet; use "never"'
     if "judge" in data:
         yield ("judge",), "not available yet; remove it"
     for arm in Arm:
         yield from _arm_not_yet(str(arm), data.get(arm))
-    suites = data.get("suites")
-    for index, suite in enumerate(suites if isinstance(suites, list) else ()):
-        name = suite.get("format") if isinstance(suite, dict) else None
-        if isinstance(name, str) and name not in ("auto", "native"):
-            yield ("suites", index, "format"), f'"{name}" is not available yet; use "auto" or "native"'
 
 
 def _arm_not_yet(arm: str, table: object) -> Iterator[Fault]:
     if not isinstance(table, dict):
         return
-    if table.get("endpoint") == "recorded":
-        yield (arm, "endpoint"), '"recorded" is not available yet; name an endpoint of config.toml'
-    if "outputs" in table:
-        yield (arm, "outputs"), "not available yet; remove it"
     if table.get("api") == "responses" and table.get("stream") is True:
         yield (arm, "stream"), 'true is not available yet with api = "responses"; remove it'
+
+
+def _no_gates(data: dict[str, Any]) -> Iterator[Fault]:
+    """What is neither one of the seven gates nor can be one of a plug-in, which always has a threshold."""
+    gates = data.get("gates")
+    for name, table in gates.items() if isinstance(gates, dict) else ():
+        if name in GatesTable.model_fields:
+            continue
+        if not isinstance(table, dict) or "threshold" not in table:
+            yield ("gates", name), unknown_key(name, GatesTable.model_fields)
+            continue
+        for key in table.keys() - PluggedGate.model_fields.keys():
+            yield ("gates", name, key), unknown_key(key, PluggedGate.model_fields)
 
 
 def _not_json(path: KeyPath, value: object) -> Iterator[Fault]:
@@ -136,11 +220,50 @@ def _not_json(path: KeyPath, value: object) -> Iterator[Fault]:
         yield path, f"must lie within ±{MAX_INTEGER}, got {describe(value)}: JSON keeps no larger integer exactly"
 
 
+def _peeking(table: JobTable) -> Iterator[Fault]:
+    """An estimate looked at again and again crosses any threshold some time."""
+    if table.stop != "never" and table.gates.evidence == "point":
+        yield ("stop",), f'"{table.stop}" judges by intervals; with evidence = "point" in [gates] it must be "never"'
+    for index, suite in enumerate(table.suites):
+        if table.stop != "never" and suite.cluster is not None:
+            said = f'cases in clusters are judged when all are asked; with stop = "{table.stop}" remove it'
+            yield ("suites", index, "cluster"), said
+
+
 def _reserved_params(table: JobTable) -> Iterator[Fault]:
     for arm in Arm:
         found = reserved_param(_arm(table, arm).params)
         if found:
             yield (str(arm), "params", found[0]), found[1]
+
+
+def _recorded_or_not(table: JobTable) -> Iterator[Fault]:
+    for arm in Arm:
+        found = _arm(table, arm)
+        if found.endpoint == RECORDED and found.outputs is None:
+            yield (str(arm), "endpoint"), '"recorded" needs the file of the answers: outputs = "answers.jsonl"'
+        if found.endpoint != RECORDED and found.outputs is not None:
+            yield (str(arm), "outputs"), 'only with endpoint = "recorded": another endpoint is asked for its answers'
+
+
+def _unknown_fields(table: JobTable) -> Iterator[Fault]:
+    for index, suite in enumerate(table.suites):
+        for key in suite.fields:
+            if key not in FIELDS:
+                yield ("suites", index, "fields", key), unknown_key(key, FIELDS)
+
+
+def _examples(table: JobTable) -> Iterator[Fault]:
+    """A file of examples of which none would be shown, and pictures that would not be."""
+    for index, suite in enumerate(table.suites):
+        if suite.prompt is not None and suite.prompt.examples is not None and not suite.prompt.shots:
+            said = "needs shots = N: how many of them stand before each question"
+            yield ("suites", index, "prompt", "examples"), said
+        if suite.prompt is not None and suite.prompt.image is not None and suite.prompt.shots:
+            yield ("suites", index, "prompt", "image"), "not together with shots: examples are shown as text alone"
+        other = next((arm for arm in Arm if _arm(table, arm).api != "chat"), None)
+        if suite.prompt is not None and suite.prompt.image is not None and other is not None:
+            yield ("suites", index, "prompt", "image"), f'pictures go with api = "chat"; the {other} has another'
 
 
 def _repeated_names(table: JobTable) -> Iterator[Fault]:
@@ -161,19 +284,36 @@ def _repeated_labels(index: int, suite: SuiteTable) -> Iterator[Fault]:
         labels.add(scorer.label)
 
 
-def _datasets(table: JobTable, folder: Path, source: TomlSource[JobError]) -> tuple[dict[str, Path], dict[str, str]]:
+def _hashed(
+    table: JobTable, locate: Locate, source: TomlSource[JobError]
+) -> tuple[dict[str, Path], dict[str, str], dict[str, str]]:
+    """Where each file lies, what errors call it, and its SHA-256."""
     files: dict[str, Path] = {}
+    names: dict[str, str] = {}
     sha256: dict[str, str] = {}
-    for index, suite in enumerate(table.suites):
-        if suite.dataset in files:
+    for key, name in _named_files(table):
+        if name in files:
             continue
-        path = folder / suite.dataset
+        shown = name
         try:
-            sha256[suite.dataset] = _file_sha256(path)
+            path, shown = locate(name)
+            sha256[name] = _file_sha256(path)
         except (OSError, ValueError) as error:
-            raise source.error(("suites", index, "dataset"), f"cannot read {path}: {_reason(error)}") from None
-        files[suite.dataset] = path
-    return files, sha256
+            raise source.error(key, f"cannot read {shown}: {_reason(error)}") from None
+        files[name], names[name] = path, shown
+    return files, names, sha256
+
+
+def _named_files(table: JobTable) -> Iterator[tuple[KeyPath, str]]:
+    """Every file a job names, with the key it stands at."""
+    for arm in Arm:
+        outputs = _arm(table, arm).outputs
+        if outputs is not None:
+            yield (str(arm), "outputs"), outputs
+    for index, suite in enumerate(table.suites):
+        yield ("suites", index, "dataset"), suite.dataset
+        if suite.prompt is not None and suite.prompt.examples is not None:
+            yield ("suites", index, "prompt", "examples"), suite.prompt.examples
 
 
 def _file_sha256(path: Path) -> str:
@@ -189,16 +329,19 @@ def _spec_sha256(table: JobTable, files: dict[str, str], limit: int | None) -> s
     return hashlib.sha256(rfc8785.dumps(spec)).hexdigest()
 
 
-def _job(table: JobTable, limit: int | None, spec_sha256: str) -> Job:
+def job_of(table: JobTable, limit: int | None, spec_sha256: str) -> Job:
+    """The job a checked table describes."""
     return Job(
         name=table.name,
         seed=table.seed,
         trials=table.trials,
         rate=table.rate,
+        stop=table.stop,
         arms={arm: _arm_spec(_arm(table, arm)) for arm in Arm},
-        suites=tuple(_suite_spec(suite) for suite in table.suites),
-        gates=tuple(_gate_spec(table.gates, name) for name in GATES),
+        suites=tuple(_suite_spec(suite, table.seed) for suite in table.suites),
+        gates=tuple(_gate_spec(table.gates, name) for name in (*GATES, *plugged_gates(table.gates))),
         evidence=table.gates.evidence,
+        calibration=table.gates.calibration,
         limit=limit,
         spec_sha256=spec_sha256,
     )
@@ -216,12 +359,22 @@ def _arm_spec(table: ArmTable) -> ArmSpec:
         params=table.params,
         api=table.api,
         stream=table.stream,
+        outputs=table.outputs,
     )
 
 
-def _suite_spec(table: SuiteTable) -> SuiteSpec:
+def _suite_spec(table: SuiteTable, seed: int) -> SuiteSpec:
     scorers = tuple(_scorer_spec(scorer) for scorer in (table.scorer, *table.also))
-    return SuiteSpec(name=table.name, role=table.role, dataset=table.dataset, format=table.format, scorers=scorers)
+    return SuiteSpec(
+        name=table.name,
+        role=table.role,
+        dataset=table.dataset,
+        format=table.format,
+        scorers=scorers,
+        fields=table.fields,
+        cluster=table.cluster,
+        prompt=None if table.prompt is None else PromptSpec(**table.prompt.model_dump(), seed=seed),
+    )
 
 
 def _scorer_spec(table: ScorerTable) -> ScorerSpec:

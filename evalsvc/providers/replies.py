@@ -40,6 +40,8 @@ _SECRET = re.compile(r"\b(sk|pk|key|xai|gsk|hf)[-_][\w*.-]{8,}", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 _EXCERPT = 200
 _LABEL = 200
+#: More is no count of tokens; the sum over millions of answers still fits 63 bits.
+_MOST_TOKENS = 2**31
 _BOM = b"\xef\xbb\xbf"
 MENDED = "lone surrogates replaced"
 
@@ -262,4 +264,4 @@ def _storable(value: Any) -> Any:
 
 def count(value: Any) -> int | None:
     """A number of tokens, else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS else None

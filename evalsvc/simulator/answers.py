@@ -1,7 +1,7 @@
 """What the simulator knows of a job's cases: per prompt the right answer and plausible wrong ones.
 
-A prompt is the text of the last user message, whatever system message an arm puts before it. The prompts themselves
-are not kept, only their hashes.
+A prompt is the text of the last user message, whatever system message an arm puts before it, together with the tools
+that are offered, if any. The prompts themselves are not kept, only their hashes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from hashlib import blake2b
 from typing import Any
 
 from evalsvc.core.records import Case
+from evalsvc.simulator.tool_calls import KnownCalls
 
 #: Distinct wrong answers kept per group of like cases: enough variety, bounded memory.
 POOL_SIZE = 64
+#: What is said where tools are offered and none is called.
+NO_CALL = "None of these tools can do that."
 
 
 def text_of(content: Any) -> str:
@@ -37,19 +40,24 @@ def last_user_text(messages: str | list[Any]) -> str | None:
     return None
 
 
-def prompt_key(prompt: str) -> int:
-    """A prompt's 64-bit hash, the same on every machine."""
-    return int.from_bytes(blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+def prompt_key(prompt: str, tools: list[Any] | None = None) -> int:
+    """The 64-bit hash of a prompt and the tools offered with it, the same on every machine."""
+    whole = f"{prompt}\0{_canonical(tools)}" if tools else prompt
+    return int.from_bytes(blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """One case: its category, the right answer, all accepted ones and where to look for wrong ones, nearest first."""
+    """One case: its category, the right answer, all accepted ones and where to look for wrong ones, nearest first.
+
+    ``calls`` is what to call instead, where the case has tools.
+    """
 
     category: str
     right: str
     accepted: tuple[str, ...]
     pools: tuple[list[str], ...]
+    calls: KnownCalls | None = None
 
     def wrong(self, pick: float) -> str:
         """An answer that is not accepted; ``pick`` in [0, 1) chooses it.
@@ -84,21 +92,22 @@ class AnswerBook:
             book._add(case)
         return book
 
-    def find(self, prompt: str) -> Known | None:
-        """The case asked by that prompt, or None."""
-        return self._known.get(prompt_key(prompt))
+    def find(self, key: int) -> Known | None:
+        """The case whose prompt has that `prompt_key`, or None."""
+        return self._known.get(key)
 
     def __len__(self) -> int:
         return len(self._known)
 
     def _add(self, case: Case) -> None:
-        prompt, accepted = last_user_text(case.input), _accepted(case.expected)
-        if prompt is None or not accepted:
+        prompt, accepted, calls = last_user_text(case.input), _accepted(case.expected), KnownCalls.of(case)
+        if prompt is None or not (accepted or calls):
             return
+        accepted = accepted or (NO_CALL,)
         wide = (case.suite, _digest(case.schema))
         pools = tuple(self._file(group, accepted[0]) for group in ((*wide, case.category), wide))
-        known = Known(category=case.category, right=accepted[0], accepted=accepted, pools=pools)
-        self._known.setdefault(prompt_key(prompt), known)
+        known = Known(category=case.category, right=accepted[0], accepted=accepted, pools=pools, calls=calls)
+        self._known.setdefault(prompt_key(prompt, case.tools), known)
 
     def _file(self, group: tuple[Any, ...], answer: str) -> list[str]:
         pool = self._pools.setdefault(group, [])

@@ -1,7 +1,8 @@
 """What the simulator answers, decided by hashing alone.
 
-Everything a request gets is drawn from BLAKE2b over (seed, model, prompt, ordinal), where the ordinal counts how often
-this server was asked this prompt for this model. So nothing depends on the order in which requests arrive:
+Everything a request gets is drawn from BLAKE2b over (seed, model, prompt, ordinal), where tools that are offered belong
+to the prompt, and the ordinal counts how often this server was asked it for this model. So nothing depends on the order
+in which requests arrive:
 
 - right or wrong, cut off, refused or empty: settled once per (model, prompt), the same for every attempt and trial,
   unless the model is ``flaky``, then that share of asks is drawn afresh;
@@ -11,14 +12,17 @@ this server was asked this prompt for this model. So nothing depends on the orde
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from struct import unpack
-from typing import Protocol
+from typing import Any, Protocol
 
-from evalsvc.simulator.answers import AnswerBook, prompt_key
+from evalsvc.simulator.answers import NO_CALL, AnswerBook, prompt_key
 from evalsvc.simulator.profile import ModelProfile, Profile
+from evalsvc.simulator.tool_calls import Call
+
+Tools = list[Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Reply:
     id: str
     latency_s: float = 0.0
     text: str = ""
+    calls: Sequence[Call] = ()
     finish_reason: str = "stop"
     refusal: str | None = None
     fault: str | None = None
@@ -45,10 +50,10 @@ class Brain(Protocol):
     models: tuple[str, ...]
     fingerprint: str
 
-    def reply(self, model: str, prompt: str) -> Reply:
+    def reply(self, model: str, prompt: str, tools: Tools = None) -> Reply:
         """The reply to one attempt. Raises LookupError for a prompt it has no answer to."""
 
-    def unask(self, model: str, prompt: str) -> None:
+    def unask(self, model: str, prompt: str, tools: Tools = None) -> None:
         """The last reply was not given: a quota refused the request."""
 
 
@@ -62,20 +67,21 @@ class SkilledBrain:
         self._book = book
         self._asked: dict[str, Counter[int]] = {model: Counter() for model in self.models}
 
-    def reply(self, model: str, prompt: str) -> Reply:
+    def reply(self, model: str, prompt: str, tools: Tools = None) -> Reply:
         """The reply to the next ask of this prompt."""
-        asked, key = self._asked[model], prompt_key(prompt)
+        asked, key = self._asked[model], prompt_key(prompt, tools)
         asked[key] += 1
-        return self.nth_reply(model, prompt, asked[key] - 1)
+        return self.nth_reply(model, prompt, asked[key] - 1, tools)
 
-    def unask(self, model: str, prompt: str) -> None:
+    def unask(self, model: str, prompt: str, tools: Tools = None) -> None:
         """The next ask gets that reply again: what a request is answered does not depend on when it was refused."""
-        self._asked[model][prompt_key(prompt)] -= 1
+        self._asked[model][prompt_key(prompt, tools)] -= 1
 
-    def nth_reply(self, model: str, prompt: str, ordinal: int) -> Reply:
+    def nth_reply(self, model: str, prompt: str, ordinal: int, tools: Tools = None) -> Reply:
         """The reply to the ``ordinal``-th ask (0-based) of this prompt."""
         played = self._profile.models[model]
-        key = f"{self._profile.seed}|{model}|{prompt_key(prompt)}"
+        asked = prompt_key(prompt, tools)
+        key = f"{self._profile.seed}|{model}|{asked}"
         fault_at, variant_at, latency_at, flaky_at = _uniforms(f"{key}|attempt|{ordinal}")
         id_ = f"chatcmpl-sim-{prompt_key(key):016x}-{ordinal}"
         latency_s = played.latency.at(latency_at)
@@ -85,29 +91,34 @@ class SkilledBrain:
         if fault:
             return Reply(id=id_, fault=fault, latency_s=latency_s, variant=int(variant_at * 12) + ordinal)
         settled = f"{key}|case" if flaky_at >= played.flaky else f"{key}|again|{ordinal}"
-        return self._answer(played, prompt, settled, Reply(id=id_, latency_s=latency_s))
+        behaviour_at, *answer_at = _uniforms(settled)
+        reply = self._answer(played, prompt, asked, answer_at)
+        return replace(_behave(_pick(behaviour_at, played.errors.model_faults()), reply), id=id_, latency_s=latency_s)
 
-    def _answer(self, played: ModelProfile, prompt: str, settled: str, reply: Reply) -> Reply:
-        behaviour_at, skill_at, wrong_at, _ = _uniforms(settled)
-        known = self._book.find(prompt)
+    def _answer(self, played: ModelProfile, prompt: str, asked: int, at: Sequence[float]) -> Reply:
+        """Text or calls: the right ones, wrong ones, or an echo of what is not known."""
+        skill_at, wrong_at, _ = at
+        known = self._book.find(asked)
         if known is None:
-            text = prompt
-        else:
-            text = known.right if skill_at < played.skill(known.category) else known.wrong(wrong_at)
-        return _behave(_pick(behaviour_at, played.errors.model_faults()), text, reply)
+            return Reply(id="", text=prompt)
+        right = skill_at < played.skill(known.category)
+        if known.calls is None:
+            return Reply(id="", text=known.right if right else known.wrong(wrong_at))
+        calls = known.calls.right if right else known.calls.wrong(wrong_at)
+        return Reply(id="", calls=calls, text="" if calls else NO_CALL)
 
 
-def _behave(fault: str | None, text: str, reply: Reply) -> Reply:
+def _behave(fault: str | None, reply: Reply) -> Reply:
     match fault:
         case "truncated":
-            cut = text[: max(1, len(text) // 2)]
-            return Reply(id=reply.id, latency_s=reply.latency_s, text=cut, finish_reason="length")
+            cut = reply.text[: max(1, len(reply.text) // 2)]
+            return replace(reply, text=cut, finish_reason="length")
         case "refused":
-            return Reply(id=reply.id, latency_s=reply.latency_s, refusal="I cannot help with that request.")
+            return Reply(id="", refusal="I cannot help with that request.")
         case "empty":
-            return reply
+            return Reply(id="")
         case _:
-            return Reply(id=reply.id, latency_s=reply.latency_s, text=text)
+            return reply
 
 
 def _uniforms(what: str) -> tuple[float, ...]:

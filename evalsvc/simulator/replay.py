@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from evalsvc.errors import JobError
 from evalsvc.simulator.answers import prompt_key
-from evalsvc.simulator.brain import Reply
+from evalsvc.simulator.brain import Reply, Tools
 
 _KEYS = ("model", "prompt", "output")
 
@@ -45,7 +45,7 @@ class Replay:
             raise JobError("holds no recorded output", file=str(path))
         return cls(outputs)
 
-    def reply(self, model: str, prompt: str) -> Reply:
+    def reply(self, model: str, prompt: str, tools: Tools = None) -> Reply:  # noqa: ARG002 - a recording has none
         """The recorded output, at once. Raises LookupError when there is none."""
         key = prompt_key(prompt)
         try:
@@ -53,7 +53,7 @@ class Replay:
         except KeyError:
             raise LookupError(f"no recorded output of {model!r} for this prompt") from None
 
-    def unask(self, model: str, prompt: str) -> None:
+    def unask(self, model: str, prompt: str, tools: Tools = None) -> None:
         """A recording is the same every time."""
 
 

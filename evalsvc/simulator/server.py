@@ -168,7 +168,7 @@ class _Api:
         if question.model not in self._brain.models:
             return _invalid(404, f"The model {question.model!r} does not exist", code="model_not_found", param="model")
         try:
-            reply = self._brain.reply(question.model, question.prompt)
+            reply = self._brain.reply(question.model, question.prompt, question.tools)
         except LookupError as error:
             return _invalid(400, str(error), code="unknown_prompt", param="messages")
         return await self._metered(request, question, reply)
@@ -178,7 +178,7 @@ class _Api:
         wait_s = meter.ask(sum(wire.usage(question, reply)))
         told = meter.headers(wait_s)
         if wait_s is not None:
-            self._brain.unask(question.model, question.prompt)
+            self._brain.unask(question.model, question.prompt, question.tools)
             return _rate_limited(told)
         if reply.fault == "hang":
             await _disconnected(request)

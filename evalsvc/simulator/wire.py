@@ -16,16 +16,18 @@ HTML = b"<!doctype html><html><head><title>502</title></head><body><h1>Bad Gatew
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a chat request asks: the model, the last user message's text, and how many characters all messages have."""
+    """What a chat request asks: the model, the last user message's text, how long all messages are, the tools."""
 
     model: str
     prompt: str
     characters: int
+    tools: list[Any] | None = None
 
 
 def read_question(body: bytes) -> Question:
     """Reads a chat completion request. Raises ValueError with a sentence for the client."""
-    match orjson.loads(body):
+    request = orjson.loads(body)
+    match request:
         case {"stream": True}:
             raise ValueError("this simulator does not stream")
         case {"model": str(model), "messages": list(messages)}:
@@ -35,23 +37,26 @@ def read_question(body: bytes) -> Question:
     if prompt is None:
         raise ValueError("messages hold no user message")
     characters = sum(len(text_of(message.get("content"))) for message in messages if isinstance(message, dict))
-    return Question(model=model, prompt=prompt, characters=characters)
+    tools = request.get("tools")
+    return Question(model=model, prompt=prompt, characters=characters, tools=tools if isinstance(tools, list) else None)
 
 
 def completion(question: Question, reply: Reply, *, created: int, fingerprint: str) -> dict[str, Any]:
     """A chat completion in OpenAI's shape; tokens are estimated as a quarter of the characters, rounded up."""
     prompt_tokens, completion_tokens = usage(question, reply)
-    message = {
+    message: dict[str, Any] = {
         "role": "assistant",
-        "content": None if reply.refusal else reply.text,
+        "content": None if reply.refusal or reply.calls else reply.text,
         "refusal": reply.refusal,
     }
+    if reply.calls:
+        message["tool_calls"] = _tool_calls(reply)
     return {
         "id": reply.id,
         "object": "chat.completion",
         "created": created,
         "model": question.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish_reason}],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(reply)}],
         "usage": {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -63,7 +68,27 @@ def completion(question: Question, reply: Reply, *, created: int, fingerprint: s
 
 def usage(question: Question, reply: Reply) -> tuple[int, int]:
     """(prompt tokens, completion tokens)."""
-    return _tokens(question.characters), _tokens(len(reply.refusal or reply.text))
+    written = reply.refusal or reply.text or (json.dumps(reply.calls) if reply.calls else "")
+    return _tokens(question.characters), _tokens(len(written))
+
+
+def _tool_calls(reply: Reply) -> list[dict[str, Any]]:
+    """The calls as OpenAI gives them; of an answer that is cut off, the last one is."""
+    written = [json.dumps(call["arguments"], ensure_ascii=False) for call in reply.calls]
+    if reply.finish_reason == "length":
+        written[-1] = written[-1][: len(written[-1]) // 2]
+    return [
+        {
+            "id": f"call_{reply.id}-{place}",
+            "type": "function",
+            "function": {"name": call["name"], "arguments": arguments},
+        }
+        for place, (call, arguments) in enumerate(zip(reply.calls, written, strict=True))
+    ]
+
+
+def _finish_reason(reply: Reply) -> str:
+    return "tool_calls" if reply.calls and reply.finish_reason == "stop" else reply.finish_reason
 
 
 def malformed(body: dict[str, Any], variant: int) -> tuple[str, bytes]:

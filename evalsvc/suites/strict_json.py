@@ -11,11 +11,12 @@ import orjson
 from evalsvc.core.invalid import describe
 from evalsvc.core.toml_source import KeyPath
 
-# orjson writes 254 levels; a row is stored and sent inside other objects, so eight are kept to spare
-_MAX_LEVELS = 246
+#: The deepest nesting that is read: orjson writes 254 levels, and a row is stored and sent inside other objects.
+MAX_LEVELS = 246
 _LONG_NUMBER = b"0" * 19
 _ALL_DIGITS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_DEEP = f"nested deeper than {_MAX_LEVELS} levels"
+#: What is said of anything deeper.
+DEEP = f"nested deeper than {MAX_LEVELS} levels"
 
 
 class Fault(Exception):
@@ -66,7 +67,7 @@ def _diagnose(raw: bytes) -> Fault | None:
     except json.JSONDecodeError as error:
         return Fault(f"not JSON: broken off or malformed at column {error.pos + 1}")
     except RecursionError:
-        return Fault(_DEEP)
+        return Fault(DEEP)
     return _walk((), tree)
 
 
@@ -80,8 +81,8 @@ def _integer(digits: str) -> int:
 
 def _walk(path: KeyPath, value: object) -> Fault | None:
     """The first fault in a parsed text."""
-    if len(path) > _MAX_LEVELS:
-        return Fault(_DEEP, path[:1])
+    if len(path) > MAX_LEVELS:
+        return Fault(DEEP, path[:1])
     if isinstance(value, _Pairs):
         return _walk_pairs(path, value)
     if isinstance(value, list):

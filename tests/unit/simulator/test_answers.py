@@ -13,7 +13,7 @@ def case(prompt: str | list[dict[str, Any]], expected: Any, *, category: str = "
 
 
 def found(book: AnswerBook, prompt: str) -> Known:
-    known = book.find(prompt)
+    known = book.find(prompt_key(prompt))
     assert known is not None
     return known
 
@@ -63,7 +63,7 @@ def test_a_case_is_found_by_its_last_user_message_whatever_stands_before() -> No
 def test_cases_without_expected_or_question_are_not_known() -> None:
     book = AnswerBook.from_cases([case("q", None), case("r", []), case([{"role": "system", "content": "s"}], "a")])
     assert len(book) == 0
-    assert book.find("q") is None
+    assert book.find(prompt_key("q")) is None
 
 
 def test_of_two_cases_with_one_prompt_the_first_counts() -> None:

@@ -30,8 +30,15 @@ def test_auto_finds_the_format(tmp_path: Path) -> None:
 def test_what_no_format_knows(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_text("a,b\n1,2\n")
-    assert error_of(path, "auto", "d.csv") == "d.csv: no known format looks like this; name one in the suite: native"
-    assert error_of(path, "cvs", "d.csv") == "d.csv: unknown format 'cvs'; known: native"
+    assert error_of(path, "auto", "d.txt") == (
+        "d.txt:1: not JSON: broken off or malformed at column 1; rows are objects of JSON, or name the file .csv"
+    )
+    assert error_of(path, "cvs", "d.csv") == f"d.csv: unknown format 'cvs'; known: {', '.join(FORMATS)}"
+    path.write_text('{"question": "?", "answer": "!"}\n')
+    assert error_of(path, "auto", "d.jsonl").startswith(
+        "d.jsonl: no known format has rows of these keys: question, answer; say where a case's are found "
+        '([suites.fields] input = "question"), or name a format: bfcl, chat-finetune, '
+    )
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from evalsvc.core.records import Case, Role, SuiteSpec
 from evalsvc.errors import JobError
-from evalsvc.suites import FORMATS, read_suite
+from evalsvc.suites import FORMATS, detect, read_suite
 
 SPEC = SuiteSpec(name="one", role=Role.TARGET, dataset="d.jsonl", format="native", scorers=())
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data"
@@ -231,12 +232,13 @@ def test_every_case_survives_json(read: Read, text: str, metadata: dict[str, Any
     orjson.dumps(case)
 
 
-def test_native_sniffs_by_name_or_by_its_first_row() -> None:
-    sniff = FORMATS["native"].sniff
-    assert sniff(b"", "a.jsonl")
-    assert sniff(b'{"input": "a"}\n', "a.txt")
-    assert not sniff(b"question,answer\n", "a.csv")
-    assert not sniff(b'{"prompt": "a"}\n{"input": "a"}', "a.txt")
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a"])
+def test_rows_with_an_input_are_native_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b'{"input": "a"}\n')
+    assert detect(tmp_path / name, replace(SPEC, format="auto"), name_for_errors=name) == "native"
+    assert not FORMATS["native"].sniff(b'{"input": "a"}\n', name), (
+        "it is the last resort, and takes no file from others"
+    )
 
 
 @pytest.mark.parametrize("name", ["01_gsm8k/items.jsonl", "06_bbh/items.jsonl"])
