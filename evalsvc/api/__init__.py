@@ -1,0 +1,1 @@
+"""The daemon's HTTP: routes, events, who may do what."""

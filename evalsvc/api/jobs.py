@@ -1,0 +1,236 @@
+"""Jobs over HTTP: submitted, listed, watched, ended."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path as FilePath
+from shutil import rmtree
+from typing import Annotated, Any, Literal
+
+import anyio.to_thread
+import orjson
+from fastapi import Header, Path, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from evalsvc.api.events import EventStream, last_event_id
+from evalsvc.api.guard import Access, needs
+from evalsvc.api.limits import ApiLimits
+from evalsvc.api.problems import ApiError, as_json
+from evalsvc.api.service import Service, Upload
+from evalsvc.api.uploads import receive_parts
+from evalsvc.core.listing import rfc3339
+from evalsvc.core.states import ENDED, JobState
+from evalsvc.store.jobs import JobRow
+
+#: What uploads that are still arriving are called in the daemon's folder.
+INCOMING = "incoming-"
+#: A page of outcomes ends early here: one answer may be megabytes.
+_PAGE_BYTES = 8 * 2**20
+_AT_ONCE = 25
+_MOST = 2**63 - 1
+
+JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="the job's id")]
+Limit = Annotated[int, Query(ge=1, le=200, description="at most so many")]
+
+
+class ProgressBody(BaseModel):
+    """How far a job is; of a job in hand more is told. Null: not known while nobody has the job in hand."""
+
+    model_config = ConfigDict(extra="allow")
+
+    recorded: int | None
+    total: int | None
+
+
+class JobBody(BaseModel):
+    """A job."""
+
+    id: str
+    name: str
+    state: JobState
+    reason: str | None
+    progress: ProgressBody
+    priority: int
+    decision: Literal["SHIP", "ITERATE", "HOLD"] | None
+    simulated: bool | None
+    spec_sha256: str
+    resumes: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first; ``next`` is the next page's ``after``, null on the last."""
+
+    items: list[JobBody]
+    next: str | None
+
+
+class OutcomePage(BaseModel):
+    """Recorded outcomes in the order they were filed; ``next`` is the next page's ``after``, null on the last."""
+
+    items: list[dict[str, Any]]
+    next: int | None
+
+
+class Jobs:
+    """The routes under ``/api/v1/jobs``.
+
+    Args:
+        service: the daemon behind them.
+        folder: where uploads lie while they arrive.
+        limits: what is taken from one client.
+        closing: set when the daemon stops.
+    """
+
+    def __init__(self, service: Service, folder: FilePath, limits: ApiLimits, closing: anyio.Event) -> None:
+        self._service, self._folder, self._limits, self._closing = service, folder, limits, closing
+        self._uploads = self._streams = 0
+
+    @needs(Access.SUBMIT)
+    async def submit(
+        self,
+        request: Request,
+        priority: Annotated[int, Query(ge=-1000, le=1000, description="higher ones start first")] = 0,
+        limit: Annotated[int | None, Query(ge=1, le=_MOST, description="at most so many cases a suite")] = None,
+        idempotency_key: Annotated[str | None, Header(pattern=r"^[!-~]{1,255}$")] = None,
+    ) -> Response:
+        """File a job: its text as part `job`, each of its files as a part named by its path in the job."""
+        if self._uploads >= self._limits.uploads_at_once:
+            raise ApiError(503, "too many uploads at once", code="busy", headers={"Retry-After": "5"})
+        self._uploads += 1
+        try:
+            async with _folder_in(self._folder) as folder:
+                job, files = await receive_parts(request, folder, self._limits)
+                row, fresh = await self._service.submit(
+                    Upload(job=job, files=files, idempotency_key=idempotency_key, priority=priority, limit=limit)
+                )
+        finally:
+            self._uploads -= 1
+        return as_json(self.shown(row), 201 if fresh else 200, {"Location": f"/api/v1/jobs/{row.id}"})
+
+    @needs(Access.VIEW)
+    async def list(
+        self,
+        limit: Limit = 50,
+        after: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="the last id seen")] = None,
+    ) -> Response:
+        """The jobs, newest first."""
+        rows = await self._service.jobs(limit=limit + 1, after=after)
+        more = len(rows) > limit
+        items = [self.shown(row) for row in rows[:limit]]
+        return as_json({"items": items, "next": items[-1]["id"] if more else None})
+
+    @needs(Access.VIEW)
+    async def get(self, job_id: JobId) -> Response:
+        """One job."""
+        return as_json(self.shown(await self._service.job(job_id)))
+
+    @needs(Access.VIEW)
+    async def outcomes(
+        self,
+        job_id: JobId,
+        limit: Limit = 50,
+        after: Annotated[int, Query(ge=0, le=_MOST, description="the last `seq` seen")] = 0,
+    ) -> Response:
+        """What is recorded so far, in the order it was filed. A page of long answers may hold fewer than asked for."""
+        await self._service.job(job_id)
+        items: list[bytes] = []
+        size = 0
+        while len(items) <= limit and size < _PAGE_BYTES:
+            asked = min(_AT_ONCE, limit + 1 - len(items))
+            rows = await self._service.outcomes(job_id, limit=asked, after=after)
+            for row in rows:
+                if len(items) == limit:
+                    return _page(items, after)
+                items.append(orjson.dumps(row))
+                size += len(items[-1])
+                after = int(row["seq"])
+            if len(rows) < asked:
+                return _page(items, None)
+        return _page(items, after)
+
+    @needs(Access.VIEW)
+    async def decision(self, job_id: JobId) -> Response:
+        """The decision record."""
+        row = await self._service.job(job_id)
+        if row.record is None:
+            raise ApiError(409, f"the job is {row.state}: there is no decision yet", code="not_decided")
+        return as_json(row.record)
+
+    @needs(Access.VIEW)
+    async def events(
+        self,
+        job_id: JobId,
+        last_id: Annotated[str | None, Header(alias="Last-Event-ID", description="go on after this one")] = None,
+    ) -> Response:
+        """What happens to the job, as server-sent events named state, progress, gate, decision."""
+        after = last_event_id(last_id)
+        row = await self._service.job(job_id)
+        if self._streams >= self._limits.streams or self._closing.is_set():
+            raise ApiError(503, "too many watch at once", code="busy", headers={"Retry-After": "10"})
+        events = self._service.events(job_id, after=after)
+        first = await anext(events, None) if row.state in ENDED else None
+        if row.state in ENDED and first is None:
+            return Response(status_code=204)  # tells a browser that comes back that nothing more will come
+        self._streams += 1
+        return EventStream(events, self._limits, self._closing, self._stream_ended, first=first)
+
+    @needs(Access.SUBMIT)
+    async def cancel(self, job_id: JobId) -> Response:
+        """End a job for good; what is recorded stays."""
+        return as_json(self.shown(await self._service.cancel(job_id)))
+
+    @needs(Access.SUBMIT)
+    async def resume(self, job_id: JobId) -> Response:
+        """Queue a paused or failed job again; what is recorded is not asked again."""
+        return as_json(self.shown(await self._service.resume(job_id)))
+
+    def shown(self, row: JobRow) -> dict[str, Any]:
+        """A job as it is sent."""
+        record = row.record or {}
+        return {
+            "id": row.id,
+            "name": row.name,
+            "state": row.state.value,
+            "reason": row.reason,
+            "progress": self._service.progress(row.id) or _finished(row.record),
+            "priority": row.priority,
+            "decision": record.get("decision"),
+            "simulated": record["job"]["simulated"] if record else None,
+            "spec_sha256": row.spec_sha256,
+            "resumes": row.resumes,
+            "created_at": rfc3339(row.created_at),
+            "started_at": rfc3339(row.started_at),
+            "finished_at": rfc3339(row.finished_at),
+        }
+
+    def _stream_ended(self) -> None:
+        self._streams -= 1
+
+
+def _finished(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The progress of a decided job: all that was asked is recorded."""
+    count = record["evidence"]["outcomes"] if record else None
+    return {"recorded": count, "total": count}
+
+
+def _page(items: list[bytes], after: int | None) -> Response:
+    following = b"null" if after is None else b"%d" % after
+    body = b'{"items":[' + b",".join(items) + b'],"next":' + following + b"}"
+    return Response(body, media_type="application/json")
+
+
+@asynccontextmanager
+async def _folder_in(folder: FilePath) -> AsyncIterator[FilePath]:
+    """A folder for one upload, gone with all that still lies in it when the upload is over."""
+    made = FilePath(await anyio.to_thread.run_sync(lambda: tempfile.mkdtemp(prefix=INCOMING, dir=folder)))
+    try:
+        yield made
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lambda: rmtree(made, ignore_errors=True))

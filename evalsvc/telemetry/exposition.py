@@ -1,0 +1,267 @@
+"""What a scrape sees: read from the counts and from the live objects in the moment it comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from evalsvc.core.progress import Load
+from evalsvc.core.records import Arm
+from evalsvc.core.states import JobState
+from evalsvc.telemetry.counts import Histogram, label
+from evalsvc.telemetry.series import QUANTILES, JobSeries, Totals
+
+_CALL = ("gen_ai_operation_name", "gen_ai_request_model", "gen_ai_provider_name", "arm")
+#: Every endpoint is asked by OpenAI's protocol, whoever answers.
+_PROVIDER = "openai"
+
+Row = tuple[tuple[str, ...], float]
+
+
+class Counted(Protocol):
+    """Where the numbers are."""
+
+    totals: Totals
+    jobs: dict[str, JobSeries]
+    states: dict[JobState, int]
+
+
+class Exposition(Collector):
+    """All metrics of evalsvc.
+
+    Args:
+        counted: where the numbers are.
+        database: the file whose size and disk are shown.
+        build: labels of ``evalsvc_build_info``.
+    """
+
+    def __init__(self, counted: Counted, database: Path | None, build: Mapping[str, str]) -> None:
+        self._counted = counted
+        self._database = database
+        self._build = build
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric that has a value."""
+        info = [(tuple(self._build.values()), 1.0)]
+        yield _gauge("evalsvc_build_info", "The versions that run.", tuple(self._build), info)
+        states = [((state.value,), float(n)) for state, n in self._counted.states.items()]
+        yield _gauge("evalsvc_jobs", "Jobs of the database by state.", ("state",), states)
+        yield from _calls(self._counted.totals)
+        yield from _requests(self._counted.totals)
+        yield from _endpoints(self._counted.jobs.values())
+        yield from _process(self._counted.totals)
+        yield from self._disk()
+        for name, text, labels, rows in _OF_A_JOB:
+            yield _gauge(name, text, ("eval_job", *labels), _with_ids(self._counted.jobs, rows))
+
+    def _disk(self) -> Iterator[Metric]:
+        """Nothing where it cannot be read: what is not known is not 0."""
+        if self._database is None:
+            return
+        with suppress(OSError):
+            size = sum(file.stat().st_size for file in _files(self._database))
+            yield _gauge("evalsvc_store_bytes", "Size of the database and its log.", (), [((), float(size))])
+        with suppress(OSError):
+            disk = os.statvfs(self._database.parent)
+            free = float(disk.f_bavail * disk.f_frsize)
+            yield _gauge("evalsvc_store_free_bytes", "Room left on the disk of the database.", (), [((), free)])
+
+
+def _files(database: Path) -> Iterator[Path]:
+    yield database
+    log = database.with_name(f"{database.name}-wal")
+    if log.exists():
+        yield log
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], rows: Iterable[Row]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(
+    name: str, text: str, labels: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], Histogram]]
+) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, histogram in rows:
+        family.add_metric(values, histogram.buckets(), histogram.sum)
+    return family
+
+
+def _calls(totals: Totals) -> Iterator[Metric]:
+    yield _histogram(
+        "gen_ai_client_operation_duration_seconds",
+        "How long calls of models took: every try, failed ones with their error_type.",
+        (*_CALL, "error_type"),
+        [((*call, _PROVIDER, arm, error), h) for (call, arm, error), h in totals.durations.items()],
+    )
+    yield _histogram(
+        "gen_ai_client_operation_time_to_first_chunk_seconds",
+        "How long until the first token of a streamed answer.",
+        _CALL,
+        [((*call, _PROVIDER, arm), h) for (call, arm), h in totals.first_tokens.items()],
+    )
+    yield _histogram(
+        "gen_ai_client_token_usage",
+        "Tokens of an answer's prompt (input) and of the answer (output), as the server counted them.",
+        (*_CALL, "gen_ai_token_type"),
+        [((*call, _PROVIDER, arm, sort), h) for (call, arm, sort), h in totals.tokens.items()],
+    )
+
+
+def _requests(totals: Totals) -> Iterator[Metric]:
+    yield _counter(
+        "evalsvc_outcomes",
+        "Recorded ends of requests, once durable; no kind where the answer was usable.",
+        ("arm", "status", "kind"),
+        [((arm, status, kind or ""), n) for (arm, status, kind), n in totals.outcomes.items()],
+    )
+    yield _counter(
+        "evalsvc_scores",
+        "Primary scores; error: the scorer could not tell.",
+        ("arm", "role", "result"),
+        [(key, n) for key, n in totals.scores.items()],
+    )
+    yield _counter(
+        "evalsvc_retries",
+        "Tries after one that failed, by why that one did.",
+        ("endpoint", "reason"),
+        [(key, n) for key, n in totals.retries.items()],
+    )
+    yield _counter(
+        "evalsvc_cost",
+        "What answers cost, in the currency of the endpoint's prices; absent where it has none.",
+        ("arm",),
+        [((arm,), cost) for arm, cost in totals.cost.items()],
+    )
+    yield _histogram(
+        "evalsvc_wait_seconds",
+        "How long tries waited before they were sent: for a slot, for the endpoint's quota, before a retry.",
+        ("endpoint", "reason"),
+        totals.waits.items(),
+    )
+
+
+def _endpoints(jobs: Iterable[JobSeries]) -> Iterator[Metric]:
+    """Endpoints are shared by jobs; each of the built-in simulators belongs to one job."""
+    loads: dict[str, dict[int, Load]] = {}
+    for series in jobs:
+        for name, load in (series.progress.loads if series.progress else {}).items():
+            loads.setdefault(label(name), {})[id(load)] = load
+    each = {
+        name: [load for load in some.values() if load.in_flight] or [*some.values()][-1:]
+        for name, some in loads.items()
+    }
+    yield _gauge(
+        "evalsvc_requests_in_flight",
+        "Requests under way.",
+        ("endpoint",),
+        [((name,), float(sum(load.in_flight for load in some))) for name, some in each.items()],
+    )
+    yield _gauge(
+        "evalsvc_request_limit",
+        "The most requests that may be under way at present.",
+        ("endpoint",),
+        [((name,), float(sum(load.limit for load in some))) for name, some in each.items()],
+    )
+
+
+def _process(totals: Totals) -> Iterator[Metric]:
+    text = "How long transactions took to become durable."
+    yield _histogram("evalsvc_store_commit_seconds", text, (), [((), totals.commits)])
+    text = "How late the event loop came to what was due."
+    yield _histogram("evalsvc_event_loop_lag_seconds", text, (), [((), totals.lags)])
+
+
+Rows = Callable[[JobSeries], Iterable[Row]]
+
+
+def _with_ids(jobs: Mapping[str, JobSeries], rows: Rows) -> Iterator[Row]:
+    for job_id, series in jobs.items():
+        for labels, value in rows(series):
+            yield (job_id, *labels), value
+
+
+def _info(series: JobSeries) -> Iterator[Row]:
+    for arm, model in series.models.items():
+        yield (series.name, arm, label(model)), 1.0
+
+
+def _state(series: JobSeries) -> Iterator[Row]:
+    yield (series.state,), 1.0
+
+
+def _progress(series: JobSeries) -> Iterator[Row]:
+    """Of a job that this process has, or had, in hand; of one that was decided before, all is done."""
+    if series.progress is not None and series.progress.total:
+        yield (), series.progress.recorded / series.progress.total
+    elif series.state is JobState.DONE:
+        yield (), 1.0
+
+
+def _pass_ratio(series: JobSeries) -> Iterator[Row]:
+    for key, passes in series.passes.items():
+        if passes.scored:
+            yield key, passes.passed / passes.scored
+
+
+def _latency(series: JobSeries) -> Iterator[Row]:
+    for arm in Arm:
+        for q in QUANTILES:
+            value = series.quantiles.get((arm, q), series.sketches[arm].quantile(q))
+            if value is not None:
+                yield (arm, f"{q:g}"), value
+
+
+def _tokens(series: JobSeries) -> Iterator[Row]:
+    for key, n in series.tokens.items():
+        yield key, float(n)
+
+
+def _cost(series: JobSeries) -> Iterator[Row]:
+    for arm, cost in series.cost.items():
+        yield (arm,), cost
+
+
+def _gates(series: JobSeries) -> Iterator[Row]:
+    for key in series.gates.items():
+        yield key, 1.0
+
+
+def _decision(series: JobSeries) -> Iterator[Row]:
+    if series.decision is not None:
+        yield (series.decision,), 1.0
+
+
+#: Gauges of the latest jobs, and how their rows are read.
+_OF_A_JOB: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
+    ("evalsvc_job_info", "The job's name and the models it asks.", ("name", "arm", "gen_ai_request_model"), _info),
+    ("evalsvc_job_state", "The present state only.", ("state",), _state),
+    ("evalsvc_job_progress_ratio", "Answers recorded of those planned.", (), _progress),
+    (
+        "evalsvc_job_pass_ratio",
+        "Answers that pass of those scored, by suite and category; what is too many is in other.",
+        ("arm", "suite", "category"),
+        _pass_ratio,
+    ),
+    ("evalsvc_job_latency_seconds", "Quantiles of latency, to 1% until it is decided.", ("arm", "q"), _latency),
+    ("evalsvc_job_tokens", "Tokens so far.", ("arm", "gen_ai_token_type"), _tokens),
+    ("evalsvc_job_cost", "Cost so far, in the currency of the prices.", ("arm",), _cost),
+    ("evalsvc_job_gate", "The present verdict of a gate only.", ("gate", "verdict"), _gates),
+    ("evalsvc_job_decision", "The decision, once there is one.", ("decision",), _decision),
+)
