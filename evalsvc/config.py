@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalsvc.core.invalid import explain, first_error, unknown_key
+from evalsvc.core.settings import PluginSettings, ServerSettings, SigningSettings, TelemetrySettings
 from evalsvc.core.toml_source import KeyPath, TomlSource, dotted
 from evalsvc.engine.settings import EngineSettings
 from evalsvc.errors import ConfigError
@@ -18,6 +19,8 @@ from evalsvc.store.settings import StoreSettings
 
 _DEFAULT_FILE = Path("config.toml")
 _PREFIX = "EVALSVC_"
+#: What a key file's path may begin with: the folder in which systemd puts a service's credentials.
+_CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 _SIMULATOR = "sim"
 _BUILT_IN: dict[str, dict[str, Any]] = {
     "openai": {"base_url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY"},
@@ -31,16 +34,24 @@ class _ConfigTable(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     store: StoreSettings = Field(default=StoreSettings(), description="the database")
+    server: ServerSettings = Field(default=ServerSettings(), description="the daemon")
     engine: EngineSettings = Field(default=EngineSettings(), description="limits of the engine")
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="where models are asked, by the alias jobs use"
     )
+    signing: SigningSettings = Field(default=SigningSettings(), description="the signature under decision records")
+    plugins: PluginSettings = Field(default=PluginSettings(), description="scorers, formats and gates of your own")
+    telemetry: TelemetrySettings = Field(default=TelemetrySettings(), description="the log of `serve`")
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "store": StoreSettings,
+    "server": ServerSettings,
     "engine": EngineSettings,
     "endpoints": EndpointSettings,
+    "signing": SigningSettings,
+    "plugins": PluginSettings,
+    "telemetry": TelemetrySettings,
 }
 
 
@@ -49,8 +60,12 @@ class Config:
     """Every setting. ``endpoints`` by alias, the built-in ones included; ``file`` is None when none was found."""
 
     store: StoreSettings
+    server: ServerSettings
     engine: EngineSettings
     endpoints: Mapping[str, EndpointSettings]
+    signing: SigningSettings
+    plugins: PluginSettings
+    telemetry: TelemetrySettings
     file: Path | None
 
 
@@ -66,12 +81,17 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     settings = table.model_dump(exclude_unset=True)
     endpoints = {**_BUILT_IN, **settings.get("endpoints", {})}
     _refuse_lookalikes(endpoints, source)
-    settings = {"store": {}, "engine": {}, **settings, "endpoints": endpoints}
+    settings = {**{name: {} for name in _SECTIONS}, **settings, "endpoints": endpoints}
     _overlay(settings, environ)
+    _find_credentials((settings["signing"], *endpoints.values()), environ)
     return Config(
         store=StoreSettings(**settings["store"]),
+        server=ServerSettings(**settings["server"]),
         engine=EngineSettings(**settings["engine"]),
         endpoints={name: _endpoint(name, values, table, source) for name, values in endpoints.items()},
+        signing=SigningSettings(**settings["signing"]),
+        plugins=PluginSettings(**settings["plugins"]),
+        telemetry=TelemetrySettings(**settings["telemetry"]),
         file=file,
     )
 
@@ -135,6 +155,15 @@ def _validated(source: TomlSource[ConfigError]) -> _ConfigTable:
         return _ConfigTable.model_validate(source.data)
     except ValidationError as error:
         raise first_error(error, _ConfigTable, source) from None
+
+
+def _find_credentials(tables: Iterable[dict[str, Any]], environ: Mapping[str, str]) -> None:
+    """Puts the folder in place of its name, in a service; elsewhere the paths stay, and reading them fails."""
+    folder = environ.get(_CREDENTIALS.removeprefix("$"))
+    for table in tables if folder else ():
+        for key in ("key_file", "api_key_file"):
+            if str(table.get(key) or "").startswith(f"{_CREDENTIALS}/"):
+                table[key] = table[key].replace(_CREDENTIALS, folder, 1)
 
 
 def _plain(alias: str) -> str:

@@ -9,6 +9,9 @@
     ├── StoreError                  the database
     │   ├── JobNotFound
     │   ├── IllegalTransition       a job cannot go from this state to that one
+    │   ├── KeyReused               an idempotency key came again with another job
+    │   ├── StoreFull               there is no room on its disk: goes on once there is
+    │   ├── StoreBroken             its disk failed: nothing more may be written by this process
     │   ├── StoreBusy               another process holds the database
     │   └── StoreUnusable           it cannot be opened
     │       └── SchemaMismatch      a newer evalsvc wrote it, or it is none of ours
@@ -28,6 +31,7 @@
     │       └── DeadlineExceeded        the hard time limit of an attempt passed
     ├── EndpointDown                an endpoint stayed down longer than the caller's patience
     ├── JobStopped                  a job cannot go on (wrong key, unknown model)
+    ├── Drained                     a job was left off where it was, because its process is about to end
     └── ScoringError                a scorer cannot score this answer
 """
 
@@ -81,6 +85,18 @@ class JobNotFound(StoreError):
 
 class IllegalTransition(StoreError):
     """A job cannot go from its state to the one asked for."""
+
+
+class KeyReused(StoreError):
+    """An idempotency key came again, with another job."""
+
+
+class StoreFull(StoreError):
+    """There is no room on the database's disk; nothing was written, and the same may be tried again."""
+
+
+class StoreBroken(StoreError):
+    """The database's disk failed; what it holds is known only after it was opened anew."""
 
 
 class StoreBusy(StoreError):
@@ -203,5 +219,17 @@ class JobStopped(EvalsvcError):
     """A job cannot go on."""
 
 
+class Drained(EvalsvcError):
+    """A job was left off where it was, because its process is about to end."""
+
+
 class ScoringError(EvalsvcError):
     """A scorer cannot score this answer."""
+
+
+def sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of ours inside nested groups, or the group itself when there is none."""
+    error: BaseException = group.subgroup(EvalsvcError) or group
+    while isinstance(error, BaseExceptionGroup) and error is not group:
+        error = error.exceptions[0]
+    return error

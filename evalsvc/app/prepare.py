@@ -3,50 +3,66 @@
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from evalsvc import config, jobfile
-from evalsvc.core.records import Case, Job, Role
+from evalsvc.app.cases import cases_of
+from evalsvc.app.census import Census
+from evalsvc.app.plugins import load_plugins, plugin_arguments
+from evalsvc.app.prompts import Prompts
+from evalsvc.app.work import Rehearsal, Work
+from evalsvc.core.records import GATES, Arm, Case, SuiteSpec
+from evalsvc.decide.verdict import gates
+from evalsvc.engine.plan import planned_positions
 from evalsvc.errors import JobError
 from evalsvc.providers.settings import EndpointSettings
 from evalsvc.scoring.base import Scorer, build
-from evalsvc.suites.base import read_suite
+from evalsvc.suites.answers import RecordedAnswers
+from evalsvc.suites.base import FORMATS
+from evalsvc.suites.prompt import template_fault
+from evalsvc.suites.reading import detect
+
+#: Formats in which a key means what it is called: nothing is interpreted.
+_NO_GUESS = frozenset({"native", "csv", "parquet"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedJob:
+class PreparedJob(Work):
     """A job that has been read and checked whole: every file, option, endpoint and key it names is there.
 
-    ``counts`` are the cases of each suite, before ``--limit``; ``warnings`` belong into the record.
+    ``counts`` are the cases of each suite and ``census`` what they look like, before ``--limit``; ``formats`` are those
+    the suites are read in; ``warnings`` belong into the record.
     """
 
-    path: Path
-    config: config.Config
     file: jobfile.JobFile
-    endpoints: Mapping[str, EndpointSettings]
-    keys: Mapping[str, str | None]
-    scorers: Mapping[str, Sequence[tuple[str, Scorer]]]
     counts: Mapping[str, int]
+    census: Mapping[str, Census]
+    formats: Mapping[str, str]
     warnings: Sequence[str]
-
-    @property
-    def job(self) -> Job:
-        """The job itself."""
-        return self.file.job
 
     def cases(self, suite: str) -> Iterator[Case]:
         """The cases of a suite in the order of its data set."""
         spec = next(spec for spec in self.job.suites if spec.name == suite)
-        return read_suite(
-            self.file.files[spec.dataset],
-            spec,
-            name_for_errors=str(self.file.files[spec.dataset]),
-            max_row_bytes=self.config.engine.max_row_mb * 2**20,
-        )
+        return cases_of(self.file, spec, max_row_bytes=self.config.engine.max_row_mb * 2**20)
+
+    def plain_cases(self, spec: SuiteSpec) -> Iterator[Case]:
+        """The cases of a suite as they stand in its data set, whatever its prompt makes of them."""
+        return cases_of(self.file, replace(spec, prompt=None), max_row_bytes=self.config.engine.max_row_mb * 2**20)
+
+    def planned(self) -> Iterator[tuple[int, Case]]:
+        """The cases that take part, with their positions.
+
+        Raises:
+            JobError: a data set is no longer what was hashed.
+        """
+        positions = planned_positions(self.counts, seed=self.job.seed, limit=self.job.limit)
+        for suite, places in positions.items():
+            for case, position in zip(self.cases(suite), places, strict=False):
+                if position >= 0:
+                    yield position, case
+        self.file.check_unchanged()
 
 
 def prepare(
@@ -58,33 +74,82 @@ def prepare(
         JobError, ConfigError: the first thing found wrong, with file, line, key.
     """
     settings = config.load(config_path, os.environ)
+    load_plugins(settings)
     if database is not None:
         settings = replace(settings, store=settings.store.model_copy(update={"path": str(database)}))
-    file = jobfile.read(job_path, limit=limit)
-    endpoints = {}
+    arguments = ("--job", str(job_path), *plugin_arguments(settings))
+    return _prepared(jobfile.read(job_path, limit=limit), settings, Rehearsal(arguments=arguments))
+
+
+def prepare_upload(
+    raw: bytes, files: Mapping[str, Path], *, settings: config.Config, limit: int | None = None
+) -> PreparedJob:
+    """The same for a job that was uploaded: ``files`` are where those that came with it lie, by their path in the job.
+
+    Raises:
+        JobError, ConfigError: the first thing found wrong, with file, line, key.
+    """
+    return _prepared(jobfile.read_upload(raw, files, limit=limit), settings, Rehearsal(arguments=()))
+
+
+def _prepared(file: jobfile.JobFile, settings: config.Config, rehearsal: Rehearsal) -> PreparedJob:
+    endpoints = _endpoints(file, settings)
+    _check_templates(file)
+    _check_gates(file)
+    prepared = PreparedJob(
+        job=file.job,
+        config=settings,
+        file=file,
+        endpoints=endpoints,
+        keys={name: config.api_key(name, endpoint, os.environ) for name, endpoint in endpoints.items()},
+        answers=_recorded(file, settings.engine.max_row_mb * 2**20),
+        scorers={suite.name: _scorers(file, index) for index, suite in enumerate(file.job.suites)},
+        rehearsal=rehearsal,
+        counts={},
+        formats=_formats(file, settings.engine.max_row_mb * 2**20),
+        census={suite.name: Census() for suite in file.job.suites},
+        warnings=[],
+    )
+    prompts = Prompts()
+    counts = {suite.name: _check_cases(prepared, suite, prompts) for suite in file.job.suites}
+    warnings = [*prompts.warnings(), *_guessed(prepared)]
+    warnings += [warning for arm, answers in prepared.answers.items() for warning in _unclaimed(arm, answers)]
+    return replace(prepared, counts=counts, warnings=warnings)
+
+
+def _endpoints(file: jobfile.JobFile, settings: config.Config) -> dict[str, EndpointSettings]:
+    found = {}
     for arm, spec in file.job.arms.items():
+        if spec.recorded:
+            continue
         if spec.endpoint not in settings.endpoints:
             known = ", ".join(sorted(settings.endpoints))
             raise file.error(
                 (arm.value, "endpoint"), f"no endpoint {spec.endpoint!r} in the configuration; known: {known}"
             )
-        endpoints[spec.endpoint] = settings.endpoints[spec.endpoint]
-    keys = {name: config.api_key(name, endpoint, os.environ) for name, endpoint in endpoints.items()}
-    scorers = {suite.name: _scorers(file, index) for index, suite in enumerate(file.job.suites)}
-    prepared = PreparedJob(
-        path=job_path,
-        config=settings,
-        file=file,
-        endpoints=endpoints,
-        keys=keys,
-        scorers=scorers,
-        counts={},
-        warnings=[],
-    )
-    inputs = {role: array("q") for role in Role}
-    counts = {suite.name: _check_cases(prepared, suite.name, inputs[suite.role]) for suite in file.job.suites}
-    warnings = [warning for role, hashes in inputs.items() for warning in _repeated(role, hashes)]
-    return replace(prepared, counts=counts, warnings=warnings)
+        found[spec.endpoint] = settings.endpoints[spec.endpoint]
+    return found
+
+
+def _recorded(file: jobfile.JobFile, max_row_bytes: int) -> dict[Arm, RecordedAnswers]:
+    """The recorded answers of each arm that has some, read and checked."""
+    found = {}
+    for arm, spec in file.job.arms.items():
+        if spec.recorded and spec.outputs is not None:
+            path, name = file.files[spec.outputs], file.names[spec.outputs]
+            found[arm] = RecordedAnswers(path, model=spec.model, name=name, max_row_bytes=max_row_bytes)
+    if found:
+        file.check_unchanged()
+    return found
+
+
+def _unclaimed(arm: Arm, answers: RecordedAnswers) -> Iterator[str]:
+    """A warning when answers belong to nothing that is asked. Raises `JobError` when all do."""
+    count, line = answers.unclaimed()
+    if count == len(answers):
+        raise answers.error(f"none of its {count} answers belongs to a case of this job: are the ids alike?", line=line)
+    if count:
+        yield f"{arm.value}: {count} of {len(answers)} recorded answers belong to no case (the first: line {line})"
 
 
 def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
@@ -100,24 +165,64 @@ def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
     return scorers
 
 
-def _check_cases(prepared: PreparedJob, suite: str, inputs: array[int]) -> int:
-    """Read a suite whole; raises `JobError` for a case that its scorers cannot score. ``inputs`` gathers hashes."""
+def _check_gates(file: jobfile.JobFile) -> None:
+    for spec in file.job.gates:
+        if spec.name not in gates:
+            known = ", ".join((*GATES, *(name for name in gates if name not in GATES)))
+            raise file.error(
+                ("gates", spec.name), f"unknown gate; known: {known} ([plugins] in config.toml brings others)"
+            )
+
+
+def _check_templates(file: jobfile.JobFile) -> None:
+    for index, spec in enumerate(file.job.suites):
+        fault = None if spec.prompt is None else template_fault(spec.prompt.template)
+        if fault is not None:
+            raise file.error(("suites", index, "prompt", "template"), fault)
+
+
+def _formats(file: jobfile.JobFile, max_row_bytes: int) -> dict[str, str]:
+    """The format each suite is read in, those found by looking included."""
+    found = {}
+    for index, spec in enumerate(file.job.suites):
+        if spec.format != "auto" and spec.format not in FORMATS:
+            raise file.error(
+                ("suites", index, "format"), f"unknown format {spec.format!r}; known: auto, {', '.join(FORMATS)}"
+            )
+        path = file.files[spec.dataset]
+        found[spec.name] = detect(path, spec, name_for_errors=file.names[spec.dataset], max_row_bytes=max_row_bytes)
+    return found
+
+
+def _guessed(prepared: PreparedJob) -> Iterator[str]:
+    """What was found by looking and can be wrong: said in the record."""
+    for spec in prepared.job.suites:
+        name = prepared.formats[spec.name]
+        if spec.format == "auto" and name not in _NO_GUESS:
+            yield f'suite {spec.name}: {spec.dataset} was read as {name} by the look of it (format = "{name}" says so)'
+
+
+def _check_cases(prepared: PreparedJob, spec: SuiteSpec, prompts: Prompts) -> int:
+    """Read a suite whole; raises `JobError` for a case that its scorers cannot score."""
+    suite = spec.name
     count = 0
     for case in prepared.cases(suite):
         count += 1
-        inputs.append(hash(case.input if isinstance(case.input, str) else str(case.input)))
+        prepared.census[suite].add(case)
+        for answers in prepared.answers.values():
+            answers.claim(suite, case.id, prepared.job.trials)
+        if spec.prompt is None:
+            prompts.add(spec.role, case)
+        if spec.cluster is not None and case.metadata.get(spec.cluster) is None:
+            said = f'must name the cluster of the case (cluster = "{spec.cluster}" in the job)'
+            file = prepared.file.names[spec.dataset]
+            raise JobError(said, file=file, line=case.line, key=f"metadata.{spec.cluster}")
         for label, scorer in prepared.scorers[suite]:
             lack = scorer.check(case)
             if lack is not None:
-                dataset = next(spec.dataset for spec in prepared.job.suites if spec.name == suite)
-                file = str(prepared.file.files[dataset])
+                file = prepared.file.names[spec.dataset]
                 raise JobError(f"{lack} (scorer {label!r})", file=file, line=case.line, key=scorer.needs)
+    if spec.prompt is not None:  # template and examples aside, or nothing would look like a training case
+        for case in prepared.plain_cases(spec):
+            prompts.add(spec.role, case)
     return count
-
-
-def _repeated(role: Role, inputs: array[int]) -> list[str]:
-    """A warning when cases of one role ask the same: each counts as if it were evidence of its own."""
-    ordered = sorted(inputs)
-    repeats = sum(one == other for one, other in pairwise(ordered))
-    said = f"{repeats} of {len(inputs)} {role} cases repeat the input of another one, and count as if they did not"
-    return [said] if repeats else []

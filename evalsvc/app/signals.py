@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from evalsvc.errors import EvalsvcError
+from evalsvc.errors import sole
 
 
 async def until_signal(work: Callable[[], Awaitable[None]]) -> int | None:
@@ -30,13 +30,5 @@ async def until_signal(work: Callable[[], Awaitable[None]]) -> int | None:
                 await work()
             watchers.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise _sole(group) from group
+        raise sole(group) from group
     return caught[0] if caught else None
-
-
-def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error of ours inside nested groups, or the group itself when there is none."""
-    error: BaseException = group.subgroup(EvalsvcError) or group
-    while isinstance(error, BaseExceptionGroup) and error is not group:
-        error = error.exceptions[0]
-    return error

@@ -10,14 +10,29 @@ from typing import NoReturn
 import click
 
 from evalsvc import __version__
-from evalsvc.errors import EvalsvcError, InputError, StoreBusy, StoreUnusable
+from evalsvc.errors import EvalsvcError, InputError, JobNotFound, StoreBusy, StoreUnusable
 
 #: Exit codes of product.md.
 FAILED, USAGE, BUSY, UNUSABLE, INTERRUPTED = 1, 2, 75, 78, 130
 
 _COMMANDS = {
     "run": ("evalsvc.cli.run", "The whole job in this process: asks, scores, compares, decides."),
+    "serve": ("evalsvc.cli.serve", "The daemon: HTTP API, pages, many jobs on one database."),
+    "submit": ("evalsvc.cli.submit", "Sends a job and its data sets to the daemon."),
+    "watch": ("evalsvc.cli.watch", "Follows a job of the daemon to its decision."),
+    "cancel": ("evalsvc.cli.cancel", "Ends a job of the daemon for good."),
+    "resume": ("evalsvc.cli.resume", "Queues a paused or failed job of the daemon again."),
+    "plan": ("evalsvc.cli.plan", "What a job can prove and what it costs, before it is run."),
+    "calibrate": ("evalsvc.cli.calibrate", "The baseline against itself: how often the job's gates flip."),
     "sim": ("evalsvc.cli.sim", "An OpenAI-compatible server for rehearsal."),
+    "status": ("evalsvc.cli.status", "The jobs of a database, and how far they are."),
+    "report": ("evalsvc.cli.report", "Results: text, Markdown, HTML, JSON, JUnit, CSV, JSON Lines."),
+    "compare": ("evalsvc.cli.compare", "Two finished jobs, case by case."),
+    "decision": ("evalsvc.cli.decision", "The decision record, and its exit code."),
+    "verify": ("evalsvc.cli.verify", "A decision record held against its outcomes, and its signature."),
+    "backup": ("evalsvc.cli.backup", "A safe copy of the database, while it is in use."),
+    "token": ("evalsvc.cli.token", "Tokens of the HTTP API: who may use it, and as what."),
+    "doctor": ("evalsvc.cli.doctor", "Is everything here that evalsvc needs, and what to mend."),
     "schema": ("evalsvc.cli.schema", "The JSON Schema of a job file or the configuration."),
 }
 
@@ -55,6 +70,8 @@ def evalsvc() -> None:
 
 def main() -> NoReturn:
     """Entry point: runs the command line and exits with its code."""
+    # Else numpy and scipy each start a thread a core, which spin at start; nothing here multiplies large matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = evalsvc.main(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -76,7 +93,7 @@ def main() -> NoReturn:
 
 def exit_code_of(error: EvalsvcError) -> int:
     """The exit code an error means."""
-    for sort, code in ((InputError, USAGE), (StoreBusy, BUSY), (StoreUnusable, UNUSABLE)):
+    for sort, code in ((InputError, USAGE), (JobNotFound, USAGE), (StoreBusy, BUSY), (StoreUnusable, UNUSABLE)):
         if isinstance(error, sort):
             return code
     return FAILED

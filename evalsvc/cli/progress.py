@@ -50,6 +50,8 @@ def facts(progress: Progress) -> str:
     """Rate, time left, load, mean scores and errors, in one line; the first matter most where the line is cut."""
     now = monotonic()
     parts = [f"{progress.rate(now):,.0f}/s"]
+    if progress.stopped:
+        parts.append(f"STOPPED EARLY: {progress.stopped}")
     if progress.paused:
         parts.append(f"PAUSED: {progress.paused}")
     elif (left := progress.eta_s(now)) is not None:

@@ -55,10 +55,13 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     any time, the same command goes on where it was; nothing that was answered is asked again.
     """
     from evalsvc.app.prepare import prepare
+    from evalsvc.app.process import manage_memory
 
+    manage_memory()
     prepared = prepare(job, config_path=config_path, database=db, limit=limit)
     if out is not None:
         _check_writable(out)
+    _warn(prepared)
     finished = _run(prepared, again=again, patience=patience)
     if finished is None:
         click.echo("evalsvc: interrupted; run the same command again to go on", err=True)
@@ -67,6 +70,14 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     _write(finished, folder)
     _show(finished, folder, as_json=as_json)
     ctx.exit(DECISIONS[finished.view.record["decision"]])
+
+
+def _warn(prepared: PreparedJob) -> None:
+    """What no answer can mend is said before the first one is paid for."""
+    from evalsvc.app.plan import warnings_before
+
+    for warning in warnings_before(prepared):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _run(prepared: PreparedJob, *, again: bool, patience: float) -> FinishedJob | None:

@@ -8,9 +8,9 @@ import click
 
 
 @click.command("schema")
-@click.argument("what", type=click.Choice(["job", "config"]))
+@click.argument("what", type=click.Choice(["job", "config", "decision"]))
 def command(what: str) -> None:
-    """Print the JSON Schema of WHAT.
+    """Print the JSON Schema of WHAT: a job file, the configuration, or a decision record.
 
     With `#:schema ./job.schema.json` as its first line, a job file gets completion and checks in an editor:
 

@@ -20,9 +20,18 @@ _PATH = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--profile", type=_PATH, help="TOML with models: skills, latencies, errors [built-in models].")
 @click.option("--replay", type=_PATH, help='JSONL of recorded answers: {"model", "prompt", "output"}.')
 @click.option("--job", type=_PATH, help="Knows the right answers of this job's cases.")
+@click.option("--uploaded", is_flag=True, hidden=True, help="The same of a job on the first line of standard input.")
+@click.option("--plugin", "plugins", multiple=True, hidden=True, help="A module of [plugins] that its job needs.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Ends when its standard input does.")
 def command(
-    host: str, port: int, profile: Path | None, replay: Path | None, job: Path | None, with_parent: bool
+    host: str,
+    port: int,
+    profile: Path | None,
+    replay: Path | None,
+    job: Path | None,
+    uploaded: bool,
+    plugins: tuple[str, ...],
+    with_parent: bool,
 ) -> None:
     """Serve an OpenAI-compatible endpoint that plays models of known skill.
 
@@ -37,6 +46,12 @@ def command(
     if replay and (profile or job):
         raise click.UsageError("--replay answers from the recording alone: leave out --profile and --job")
 
+    if plugins:
+        from evalsvc.app.plugins import load_modules
+
+        load_modules(plugins)
+    told = sys.stdin.buffer.readline() if uploaded else None
+
     async def work() -> None:
         async with anyio.create_task_group() as group:
             if with_parent:
@@ -45,6 +60,7 @@ def command(
                 profile_path=profile,
                 replay_path=replay,
                 job_path=job,
+                uploaded=told,
                 host=host,
                 port=port,
                 ready=lambda url: click.echo(f"evalsvc sim listens on {url}"),

@@ -79,6 +79,9 @@ def _scores(suite: Mapping[str, Any]) -> tuple[ScoreRow, ...]:
         passes = {arm: fmt.dig(rates, label, arm, "rate") for arm in ("candidate", "baseline")}
         if None not in passes.values() and passes != pair:
             found.append(_score(f"{label}, passes", primary=primary, pair=passes))
+        whole = fmt.dig(suite, "corpus", label)
+        if isinstance(whole, Mapping):
+            found.append(_score(f"{label}, corpus", primary=primary, pair=whole))
     return tuple(found)
 
 

@@ -52,6 +52,7 @@ class Content:
     baseline: str
     finished: str
     simulated: bool
+    sequential: str | None
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     figures: tuple[Figure, ...]
@@ -78,6 +79,7 @@ def content(view: ReportView) -> Content:
         baseline=fmt.text(fmt.dig(record, "arms", "baseline", "model")),
         finished=fmt.date(fmt.dig(record, "job", "finished_at")),
         simulated=fmt.dig(record, "job", "simulated") is True,
+        sequential=_sequential(record),
         reasons=fmt.texts(record.get("reasons")),
         warnings=fmt.texts(record.get("warnings")),
         figures=_figures(record, gates),
@@ -89,6 +91,12 @@ def content(view: ReportView) -> Content:
         spent=_spent(record),
         fine_print=_fine_print(record),
     )
+
+
+def _sequential(record: Mapping[str, Any]) -> str | None:
+    """Where a job that may stop early stopped, and what that saved; None for one that is asked whole."""
+    said = fmt.dig(record, "sequential", "said")
+    return f"{said[0].upper()}{said[1:]}." if isinstance(said, str) and said else None
 
 
 def _figures(record: Mapping[str, Any], gates: Sequence[GateRow]) -> tuple[Figure, ...]:
@@ -197,6 +205,7 @@ def _fine_print(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         found.append((f"{arm} served by", f"{said('arms', arm, 'endpoint')}: {served} (declared, not verified)"))
     environment = fmt.dig(record, "environment")
     versions = environment.items() if isinstance(environment, Mapping) else ()
+    found.append(("calibration", _calibration(record.get("calibration"))))
     found += [
         ("environment", ", ".join(f"{name} {fmt.text(version)}" for name, version in versions) or fmt.DASH),
         ("outcomes", fmt.count(fmt.dig(record, "evidence", "outcomes"))),
@@ -205,6 +214,15 @@ def _fine_print(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("schema", said("schema")),
     ]
     return tuple(found)
+
+
+def _calibration(found: object) -> str:
+    if not isinstance(found, Mapping):
+        return "none: how often these gates pass a model against itself is not known (evalsvc calibrate)"
+    share = "not measured" if found.get("false_pass") is None else fmt.percent(found.get("false_pass"))
+    shipped = fmt.percent(fmt.dig(found, "decisions", "SHIP"))
+    said = f"{fmt.count(found.get('resamples'))} resamples of the baseline against itself"
+    return f"{said}: {share} pass as an improvement, {shipped} ship (job {fmt.text(found.get('job'))})"
 
 
 def _signature(signature: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,11 @@ TONES = {
     "ITERATE": "fail",
     "HOLD": "open",
 }
+
+
+_USUAL_LEVEL = 0.95
+#: Below this p-value of "all categories differ alike" the report says that they do not.
+_UNLIKE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +162,10 @@ def _aside(gate: Mapping[str, Any]) -> str | None:
 
 def _notes(gate: Mapping[str, Any], unit: Unit, threshold: float | None) -> tuple[str, ...]:
     found = []
+    level = fmt.number(gate.get("level"))
+    if level is not None and level != _USUAL_LEVEL:
+        looks = ", which holds at every look" if gate.get("method") == "betting" else ""
+        found.append(f"A {fmt.short(fmt.percent(level))} interval{looks}.")
     lost = {arm: fmt.number(fmt.dig(gate, "missing", arm)) or 0 for arm in ("candidate", "baseline")}
     if any(lost.values()):
         envelope = fmt.interval(gate.get("interval_missing"), unit.write, near=threshold)
@@ -166,7 +175,19 @@ def _notes(gate: Mapping[str, Any], unit: Unit, threshold: float | None) -> tupl
     if isinstance(companion, Mapping):
         spread = fmt.interval(companion.get("interval"), fmt.ratio)
         found.append(f"Beside it, p95: {fmt.ratio(companion.get('ratio'))} ({spread}); it never decides.")
-    return tuple(found)
+    return (*found, *_structure(gate, unit))
+
+
+def _structure(gate: Mapping[str, Any], unit: Unit) -> Iterator[str]:
+    """What clusters and categories do to the number, in words."""
+    alike = fmt.number(fmt.dig(gate, "clusters", "icc"))
+    if alike is not None:
+        yield f"Judged by clusters, not by cases: those of one cluster are alike to {fmt.percent(max(0.0, alike))}."
+    mix = gate.get("heterogeneity")
+    chance = fmt.number(fmt.dig(mix, "p"))
+    if chance is not None and chance < _UNLIKE:
+        each = unit.write(fmt.number(fmt.dig(mix, "weighted_alike"))) + unit.suffix
+        yield f"Its categories differ by more than chance ({fmt.p_value(chance)}); each weighted alike: {each}."
 
 
 def _facts(gate: Mapping[str, Any], unit: Unit, threshold: float | None) -> tuple[tuple[str, str], ...]:

@@ -79,6 +79,8 @@ class _Page:
         self.lines += [rule, f"  {verdict}   {report.meaning}", rule]
         self._say(f"{report.job}  ({report.finished})")
         self._say(f"candidate {report.candidate}  against  baseline {report.baseline}")
+        if report.sequential:
+            self._say(report.sequential)
         if report.reasons:
             self._head("Why")
             for reason in report.reasons:

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from evalsvc import config
+from evalsvc.core.settings import PluginSettings, ServerSettings, SigningSettings, TelemetrySettings
 from evalsvc.engine.settings import EngineSettings
 from evalsvc.errors import ConfigError
 from evalsvc.providers.settings import EndpointSettings
@@ -21,12 +23,22 @@ from evalsvc.store.settings import StoreSettings
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
 OPENAI = EndpointSettings(base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY")
 VLLM = '[endpoints.my-vllm]\nbase_url = "http://127.0.0.1:8000/v1"\n'
+SECTIONS = "store, server, engine, endpoints, signing, plugins, telemetry"
 ENGINE_KEYS = "known: transport, max_row_mb, max_response_mb, max_attempts, retry_deadline_s"
 ENDPOINT_KEYS = (
     "known: base_url, api_key_env, api_key_file, azure_api_version, rpm, tpm, max_in_flight, timeout_s, price_in,"
     " price_out"
 )
 SECRET = "sk-proj-verysecret"
+SETTINGS: dict[str, type[BaseModel]] = {
+    "store": StoreSettings,
+    "server": ServerSettings,
+    "engine": EngineSettings,
+    "openai": EndpointSettings,
+    "signing": SigningSettings,
+    "plugins": PluginSettings,
+    "telemetry": TelemetrySettings,
+}
 
 Write = Callable[[str], Path]
 
@@ -50,7 +62,7 @@ def error_of(path: Path | None, environ: dict[str, str] | None = None) -> str:
 def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = config.load(None, {})
-    assert found.file is None
+    assert (found.file, found.signing.key_file) == (None, None)
     assert found.store.path == "evalsvc.db"
     assert found.engine.model_dump() == {
         "transport": "aiohttp",
@@ -123,7 +135,8 @@ def test_a_table_of_a_built_in_name_replaces_it_as_a_whole(write: Write) -> None
     ("text", "message"),
     [
         ("[store", "1: not valid TOML: Expected ']' at the end of a table declaration"),
-        ("[server]\nport = 1", '1: server: unknown key "server"; known: store, engine, endpoints'),
+        ("[srver]\nport = 1", f'1: srver: unknown key "srver"; did you mean "server"? known: {SECTIONS}'),
+        ("[server]\nport = 65536", "2: server.port: must be at most 65535, got an integer 65536"),
         (
             "[engine]\nmax_attempt = 1",
             '2: engine.max_attempt: unknown key "max_attempt"; did you mean "max_attempts"? ' + ENGINE_KEYS,
@@ -199,11 +212,12 @@ def test_variables_override_every_section(write: Write) -> None:
         "EVALSVC_ENDPOINTS__OPENAI__MAX_IN_FLIGHT": "2",
         "EVALSVC_ENDPOINTS__OPENAI__API_KEY_ENV": "",
         "EVALSVC_ENDPOINTS__NEW__BASE_URL": "http://new/",
+        "EVALSVC_SIGNING__KEY_FILE": "k.pem",
         "EVALSVC_TOKEN": "not ours",
         "OTHER__KEY": "not ours",
     }
     found = config.load(write(f"[engine]\nmax_attempts = 9\nmax_row_mb = 1\n{VLLM}rpm = 1\ntpm = 2"), environ)
-    assert found.store.path == "v.db"
+    assert (found.store.path, found.signing.key_file) == ("v.db", "k.pem")
     assert (found.engine.retry_deadline_s, found.engine.max_attempts, found.engine.max_row_mb) == (1.5, 3, 1)
     vllm = found.endpoints["my-vllm"]
     assert (vllm.rpm, vllm.tpm, vllm.base_url) == (600, 2, "http://127.0.0.1:8000/v1")
@@ -225,8 +239,12 @@ def test_variables_leave_the_built_in_endpoints_as_they_are(write: Write) -> Non
         ("EVALSVC_ENGINE__MAX_ATTEMPTS", "0", 'must be at least 1, got a string "0"'),
         ("EVALSVC_ENGINE__RETRY_DEADLINE_S", "nan", 'must be a finite number, got a string "nan"'),
         ("EVALSVC_STORE__PATH", "", "must not be empty"),
-        ("EVALSVC_STORE__PAHT", "x", 'unknown key "paht"; did you mean "path"? known: path'),
-        ("EVALSVC_ENGNE__X", "x", 'unknown key "engne"; did you mean "engine"? known: store, engine, endpoints'),
+        ("EVALSVC_STORE__PAHT", "x", 'unknown key "paht"; did you mean "path"? known: path, keep_days'),
+        (
+            "EVALSVC_ENGNE__X",
+            "x",
+            f'unknown key "engne"; did you mean "engine"? known: {SECTIONS}',
+        ),
         ("EVALSVC_ENDPOINTS__SIM__RMP", "x", f'unknown key "rmp"; did you mean "rpm"? {ENDPOINT_KEYS}'),
         ("EVALSVC_ENDPOINTS__RPM", "5", "must be of the form EVALSVC_ENDPOINTS__NAME__KEY"),
     ],
@@ -276,8 +294,23 @@ def test_a_key_that_is_not_there_or_is_none(tmp_path: Path) -> None:
     assert key_error(empty, {}) == f"endpoints.x: the file {tmp_path}/empty should hold its key and is not set or empty"
 
 
+def test_plug_ins_of_a_file_and_of_a_variable(write: Write) -> None:
+    path = write('[plugins]\nmodules = ["ours.scorers", "more.py"]')
+    assert config.load(path, {}).plugins.modules == ["ours.scorers", "more.py"]
+    variable = {"EVALSVC_PLUGINS__MODULES": "a.b, c.py"}
+    assert config.load(path, variable).plugins.modules == ["a.b", "c.py"]
+    assert config.load(path, {"EVALSVC_PLUGINS__MODULES": ""}).plugins.modules == []
+    assert error_of(write("[plugins]\nmodules = [1]"), {}).startswith("c.toml:2: plugins.modules[0]: must be a string")
+
+
 def test_settings_are_frozen() -> None:
-    for settings, key in ((StoreSettings(), "path"), (EngineSettings(), "max_attempts"), (OPENAI, "rpm")):
+    each = (
+        (StoreSettings(), "path"),
+        (EngineSettings(), "max_attempts"),
+        (OPENAI, "rpm"),
+        (SigningSettings(), "key_file"),
+    )
+    for settings, key in each:
         with pytest.raises(ValueError, match="frozen"):
             setattr(settings, key, None)
 
@@ -287,25 +320,24 @@ def test_the_schema_describes_every_key_and_accepts_the_example() -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     models: list[dict[str, Any]] = [schema, *schema["$defs"].values()]
     described = [item for model in models for item in model["properties"].items()]
-    assert len(described) == 3 + 1 + 5 + 10
+    assert len(described) == len(SECTIONS.split(", ")) + sum(len(model.model_fields) for model in SETTINGS.values())
     assert [key for key, value in described if not value.get("description")] == []
     check = jsonschema_rs.validator_for(json.loads(json.dumps(schema))).is_valid
     assert check(tomllib.loads(EXAMPLE.read_text(encoding="utf-8")))
-    assert not check({"server": {}})
+    assert not check({"srver": {}})
     assert not check({"engine": {"max_attempts": "5"}})
 
 
 def test_the_example_is_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     example, defaults = config.load(EXAMPLE, {}), config.load(None, {})
-    assert (example.store, example.engine, example.endpoints) == (defaults.store, defaults.engine, defaults.endpoints)
+    assert replace(example, file=None) == defaults
 
 
 def test_the_example_lists_every_setting_with_its_default_and_a_comment() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     uncommented = tomllib.loads(re.sub(r"(?m)^#(?=\w+ = )", "", text))
-    models: dict[str, type[BaseModel]] = {"store": StoreSettings, "engine": EngineSettings, "openai": EndpointSettings}
-    for name, model in models.items():
+    for name, model in SETTINGS.items():
         section = uncommented[name] if name in uncommented else uncommented["endpoints"][name]
         assert set(section) == set(model.model_fields)
     lines = text.splitlines()
@@ -313,4 +345,5 @@ def test_the_example_lists_every_setting_with_its_default_and_a_comment() -> Non
         assert not re.match(r"#?\w+ = ", line) or above.startswith("# "), f"no comment above {line}"
     for line in lines:
         if key := re.match(r"#(\w+) = ", line):
-            assert EndpointSettings.model_fields[key[1]].default is None
+            fields = {name: field for model in SETTINGS.values() for name, field in model.model_fields.items()}
+            assert fields[key[1]].default is None

@@ -21,10 +21,11 @@ from evalsvc.cli.run import DECISIONS
 from evalsvc.cli.run import command as run_command
 from evalsvc.cli.sim import command as sim_command
 from evalsvc.core.evidence import ArmScores, ArmTotals, Evidence, LatencySamples, ScoreTable
-from evalsvc.core.records import GATES, Arm, Case, Completion, Job, Role, ScorerSpec, SuiteSpec
+from evalsvc.core.records import FIELDS, GATES, Arm, Case, Completion, Job, Role, ScorerSpec, SuiteSpec
 from evalsvc.decide import decide, judge_all, record
 from evalsvc.engine.plan import planned_positions
-from evalsvc.jobfile.models import ArmTable, GatesTable, JobTable, ScorerTable, SuiteTable
+from evalsvc.jobfile import shipped
+from evalsvc.jobfile.models import ArmTable, GatesTable, JobTable, PromptTable, ScorerTable, SuiteTable
 from evalsvc.scoring.base import SCORERS, build
 from evalsvc.scoring.text import TextScorer
 from evalsvc.simulator import profile
@@ -32,7 +33,9 @@ from evalsvc.simulator.replay import Replay
 from evalsvc.stats.paired import cases_to_resolve_mean, point_rule_pass_probability, tango
 from evalsvc.stats.quantiles import cases_to_prove_quantile
 from evalsvc.stats.rates import cases_to_prove_rate, cases_to_resolve_rate, clopper_pearson
-from evalsvc.suites.native import KEYS
+from evalsvc.suites.answer_rows import KEYS as ANSWER_KEYS
+from evalsvc.suites.answers import RecordedAnswers
+from evalsvc.suites.cases import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -132,9 +135,19 @@ def toml_blocks(kind: str) -> list[Any]:
     return found
 
 
+def whole(part: str) -> str:
+    """The job that a part belongs to."""
+    head = HEAD
+    for arm in re.findall(r"^\[(candidate|baseline)\]$", part, re.MULTILINE):
+        head = re.sub(rf"\[{arm}\]\n(.+\n){{2}}", "", head)
+    return head + ("" if "[[suites]]" in part else SUITE) + part
+
+
 def read_job(folder: Path, text: str) -> jobfile.JobFile:
-    for suite in tomllib.loads(text)["suites"]:
-        (folder / suite["dataset"]).write_text('{"input": "?"}\n')
+    job = tomllib.loads(text)
+    for file in [suite["dataset"] for suite in job["suites"]] + [job[arm].get("outputs") for arm in Arm]:
+        if file is not None and not file.startswith(shipped.PREFIX):
+            (folder / file).write_text('{"input": "?"}\n')
     (folder / "job.toml").write_text(text)
     return jobfile.read(folder / "job.toml")
 
@@ -159,7 +172,7 @@ def test_jobs_are_jobs(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", toml_blocks("part of job.toml"))
 def test_parts_of_jobs_are_parts_of_jobs(tmp_path: Path, text: str) -> None:
-    for suite in read_job(tmp_path, HEAD + ("" if "[[suites]]" in text else SUITE) + text).job.suites:
+    for suite in read_job(tmp_path, whole(text)).job.suites:
         for spec in suite.scorers:
             build(spec)
 
@@ -167,7 +180,7 @@ def test_parts_of_jobs_are_parts_of_jobs(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("text", toml_blocks("config.toml"))
 def test_configurations_are_configurations(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text)
-    assert set(tomllib.loads(text)["endpoints"]) <= set(config.load(tmp_path / "config.toml", {}).endpoints)
+    assert set(tomllib.loads(text).get("endpoints", {})) <= set(config.load(tmp_path / "config.toml", {}).endpoints)
 
 
 @pytest.mark.parametrize("text", toml_blocks("profile.toml"))
@@ -180,11 +193,45 @@ def test_rows_are_cases_or_recorded_answers(tmp_path: Path) -> None:
     bodies = [body for path in PAGES for body in blocks(path.read_text(encoding="utf-8"), "json", "jsonl")]
     assert len(bodies) > len(list(SCORERS))
     for body in bodies:
-        if "output" in json.loads(body.splitlines()[0]):
-            (tmp_path / "recording.jsonl").write_text(body)
+        first = json.loads(body.splitlines()[0])
+        (tmp_path / "recording.jsonl").write_text(body)
+        if "prompt" in first and "output" in first:
             assert len(Replay.load(tmp_path / "recording.jsonl").models) == 2
+        elif "question" in first and "options" in first:
+            continue  # read with fields, by a test of its own
+        elif "output" in first:
+            assert len(RecordedAnswers(tmp_path / "recording.jsonl", model="m")) == 2
         else:
             assert read_rows(tmp_path, body)
+
+
+@pytest.mark.parametrize("name", sorted({*suites.FORMATS} - {"native", "bfcl"}))
+def test_every_format_is_described(tmp_path: Path, name: str) -> None:
+    text = section(page("formats.md"), f"`{name}`")
+    endings = {"jsonl": "jsonl", "yaml": "yaml", "csv": "csv"}
+    for language, ending in endings.items():
+        for body in blocks(text, language):
+            (tmp_path / f"d.{ending}").write_text(body)
+            spec = SuiteSpec(name="s", role=Role.TARGET, dataset="d", format="auto", scorers=())
+            assert suites.detect(tmp_path / f"d.{ending}", spec, name_for_errors=f"d.{ending}") == name
+            assert len(list(suites.read_suite(tmp_path / f"d.{ending}", spec, name_for_errors=f"d.{ending}"))) >= 1
+    assert name == "parquet" or any(True for _ in blocks(text, *endings))
+
+
+def test_the_table_of_formats_is_whole() -> None:
+    table = page("formats.md").partition("\n## ")[0]
+    assert sorted(row[0].strip("`") for row in rows(table) if row[0].startswith("`")) == sorted(suites.FORMATS)
+
+
+def test_the_example_of_fields_reads_the_row_under_it(tmp_path: Path) -> None:
+    text = section(page("formats.md"), "`fields`")
+    (toml,), (row,) = blocks(text, "toml"), blocks(text, "json")
+    (suite,) = read_job(tmp_path, HEAD + toml).job.suites
+    (tmp_path / "rows.jsonl").write_text(row)
+    (case,) = suites.read_suite(tmp_path / "rows.jsonl", suite, name_for_errors="rows.jsonl")
+    assert case.input == "Question: Which gas do plants take in?\n\nA) Oxygen\nB) Carbon dioxide"
+    assert (case.expected, case.category) == ("B", "biology")
+    assert {*re.findall(r"`(\w+)`", text.partition("- The keys are ")[2].partition(". ")[0])} == {*FIELDS}
 
 
 @pytest.mark.parametrize("name", sorted(SCORERS))
@@ -224,6 +271,25 @@ def test_every_key_of_a_job_is_described(title: str) -> None:
     if title == "Scorers":
         wanted["label"] = "the name"
     assert found == wanted
+
+
+def test_every_key_of_a_prompt_is_described() -> None:
+    assert defaults(page("prompts.md")) == field_defaults(PromptTable)
+
+
+def test_every_suite_that_comes_along_is_described() -> None:
+    described = {row[0].strip("`"): (row[1], row[2], row[4].strip("`")) for row in rows(page("suites.md"))}
+    del described["data set"]
+    assert sorted(described) == [f"{shipped.PREFIX}{name}" for name in shipped.names()]
+    for name, (count, categories, job) in described.items():
+        lines = shipped.path_of(name).read_text(encoding="utf-8").splitlines()
+        assert (str(len(lines)), categories) == (count, ", ".join({json.loads(line)["category"]: 0 for line in lines}))
+        assert (ROOT / job).exists()
+
+
+def test_every_key_of_a_recorded_answer_is_described() -> None:
+    described = [row[0] for row in rows(section(page("job-file.md"), "Recorded answers")) if row[0].startswith("`")]
+    assert sorted(re.findall(r"\w+", " ".join(described))) == sorted(ANSWER_KEYS)
 
 
 def test_every_key_of_a_case_is_described() -> None:

@@ -13,8 +13,9 @@ import pytest
 import rfc8785
 
 from evalsvc import jobfile
-from evalsvc.core.records import GATES, Arm, Role
+from evalsvc.core.records import FIELDS, GATES, Arm, Role
 from evalsvc.errors import JobError
+from evalsvc.jobfile.document import document_of, job_in
 
 MINIMAL = """\
 name = "job"
@@ -157,10 +158,15 @@ def test_files_and_hash(write: Callable[[str], Path], tmp_path: Path) -> None:
     assert read.sha256 == sha256
     plain = tomllib.loads(FULL)
     plain["rate"] = None
-    plain["baseline"] |= {"system": None, "params": {}, "api": "chat", "stream": False}
+    plain["candidate"]["outputs"] = None
+    plain["baseline"] |= {"system": None, "params": {}, "api": "chat", "stream": False, "outputs": None}
     first, second = plain["suites"]
     first["also"] = [{"name": name, "label": name, "pass_at": 1} for name in ("json_schema", "numeric")]
-    second |= {"format": "auto", "scorer": {"name": "exact", "label": "exact", "pass_at": 1}, "also": []}
+    first["fields"] = {}
+    second |= {"format": "auto", "fields": {}, "scorer": {"name": "exact", "label": "exact", "pass_at": 1}, "also": []}
+    for suite in (first, second):
+        suite |= {"cluster": None, "prompt": None}
+    plain["gates"]["calibration"] = "optional"
     gates: dict[str, dict[str, float]] = {
         "target_improvement": {"margin": 0.05},
         "general_regression": {"margin": 0.05},
@@ -192,6 +198,20 @@ def test_the_hash_stands_for_what_is_asked_not_for_how_it_is_written(
     assert len({base, *others}) == 5
 
 
+def test_recorded_answers_are_a_file_of_the_job(write: Callable[[str], Path], tmp_path: Path) -> None:
+    text = MINIMAL.replace('"vllm"', '"recorded"\noutputs = "sub/a.jsonl"')
+    (tmp_path / "sub/a.jsonl").write_text("1")
+    path = write(text)
+    first = jobfile.read(path)
+    assert first.job.arms[Arm.CANDIDATE].outputs == "sub/a.jsonl"
+    assert [first.job.arms[arm].recorded for arm in Arm] == [True, False]
+    assert first.files == {"one.jsonl": tmp_path / "one.jsonl", "sub/a.jsonl": tmp_path / "sub/a.jsonl"}
+    (tmp_path / "sub/a.jsonl").write_text("2")
+    assert jobfile.read(path).job.spec_sha256 != first.job.spec_sha256
+    with pytest.raises(JobError, match=r"a\.jsonl: changed"):
+        first.check_unchanged()
+
+
 def test_an_error_of_a_scorer_option_names_its_line(write: Callable[[str], Path]) -> None:
     text = MINIMAL.replace('scorer = "exact"', '[suites.scorer]\nname = "exact"\nextract = "("')
     path = write(text)
@@ -200,9 +220,9 @@ def test_an_error_of_a_scorer_option_names_its_line(write: Callable[[str], Path]
     assert str(error) == f"{path}:14: suites[0].scorer.extract: is no regular expression"
 
 
-SCORERS = "known: name, role, dataset, format, scorer, also"
-ARMS = "known: endpoint, model, system, params, api, stream"
-GATES_KNOWN = f"known: {', '.join(GATES)}, evidence"
+SCORERS = "known: name, role, dataset, format, fields, cluster, prompt, scorer, also"
+ARMS = "known: endpoint, model, system, params, api, stream, outputs"
+GATES_KNOWN = f"known: {', '.join(GATES)}, evidence, calibration"
 PRINTABLE = "must be printable text on one line, without control characters"
 URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
 
@@ -240,7 +260,11 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         ('name = "job"', 'name = "job"\nseed = -1', "2: seed: must be at least 0, got an integer -1"),
         ('name = "job"', 'name = "job"\ntrials = 0', "2: trials: must be at least 1, got an integer 0"),
         ('name = "job"', 'name = "job"\ntrials = 1.0', "2: trials: must be an integer, got a number 1.0"),
-        ('name = "job"', 'name = "job"\nstop = "soon"', '2: stop: must be "never", got a string "soon"'),
+        (
+            'name = "job"',
+            'name = "job"\nstop = "soon"',
+            '2: stop: must be "never", "hybrid" or "anytime", got a string "soon"',
+        ),
         (
             'role = "target"',
             'role = "tarket"',
@@ -332,7 +356,6 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         ('"one.jsonl"', '"/dev/null"', "11: suites[0].dataset: cannot read /dev/null: not a regular file"),
         ('"one.jsonl"', '"one.jsonl/x"', "11: suites[0].dataset: cannot read one.jsonl/x: Not a directory"),
         # not available yet
-        ('name = "job"', 'name = "job"\nstop = "hybrid"', '2: stop: "hybrid" is not available yet; use "never"'),
         ('name = "job"', 'name = "job"\nrate = 0', "2: rate: must be greater than 0, got an integer 0"),
         ("[baseline]", '[judge]\nmodel = "x"\n[baseline]', "5: judge: not available yet; remove it"),
         (
@@ -340,18 +363,30 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
             '"vllm"\napi = "responses"\nstream = true',
             '5: candidate.stream: true is not available yet with api = "responses"; remove it',
         ),
-        ('"openai"', '"openai"\noutputs = "a.jsonl"', "7: baseline.outputs: not available yet; remove it"),
+        # recorded answers
+        (
+            '"openai"',
+            '"openai"\noutputs = "a.jsonl"',
+            '7: baseline.outputs: only with endpoint = "recorded": another endpoint is asked for its answers',
+        ),
         (
             '"openai"',
             '"recorded"',
-            ('6: baseline.endpoint: "recorded" is not available yet; name an endpoint of config.toml'),
+            '6: baseline.endpoint: "recorded" needs the file of the answers: outputs = "answers.jsonl"',
+        ),
+        (
+            '"openai"',
+            '"recorded"\noutputs = "a.jsonl"',
+            "7: baseline.outputs: cannot read a.jsonl: No such file or directory",
         ),
         (
             '"exact"',
-            '"exact"\nformat = "csv"',
-            ('13: suites[0].format: "csv" is not available yet; use "auto" or "native"'),
+            '"exact"\nfields = { inptu = "q" }',
+            f'13: suites[0].fields.inptu: unknown key "inptu"; did you mean "input"? known: {", ".join(FIELDS)}',
         ),
-        ('"exact"', '"exact"\nformat = 1', '13: suites[0].format: must be "auto" or "native", got an integer 1'),
+        ('"exact"', '"exact"\nformat = 1', "13: suites[0].format: must be a string, got an integer 1"),
+        ('"exact"', '"exact"\nfields.input = ""', "13: suites[0].fields.input: must not be empty"),
+        ('"exact"', '"exact"\nfields.input = 1', "13: suites[0].fields.input: must be a string, got an integer 1"),
     ],
 )
 def test_what_is_wrong_is_one_error(write: Callable[[str], Path], old: str, new: str, message: str) -> None:
@@ -406,6 +441,20 @@ def test_gates_that_are_wrong(write: Callable[[str], Path], gates: str, message:
     assert error_of(write(MINIMAL + gates)) == f"job.toml:{message}"
 
 
+def test_a_gate_of_a_plug_in_stands_behind_the_seven(write: Callable[[str], Path]) -> None:
+    text = MINIMAL + '[gates.ours]\nthreshold = 0.5\nwaive = "not yet"\n'
+    file = jobfile.read(write(text))
+    assert [gate.name for gate in file.job.gates] == [*GATES, "ours"]
+    assert (file.job.gates[7].threshold, file.job.gates[7].waived) == (0.5, "not yet")
+    other = jobfile.read(write(text.replace("0.5", "0.6")))
+    assert other.job.spec_sha256 != file.job.spec_sha256
+    assert job_in(document_of(file)) == file.job
+    infinite = error_of(write(MINIMAL + "[gates.ours]\nthreshold = inf"))
+    assert infinite.startswith("job.toml:14: gates.ours.threshold: must be a finite number")
+    wrong = error_of(write(MINIMAL + "[gates.ours]\nthreshold = 1\nmargin = 1"))
+    assert wrong == 'job.toml:15: gates.ours.margin: unknown key "margin"; known: required, waive, threshold'
+
+
 def test_no_minus_zero(write: Callable[[str], Path]) -> None:
     job = jobfile.read(write(MINIMAL + "[gates.general_regression]\nmargin = 0")).job
     assert str(job.gates[1].threshold) == "0.0"
@@ -420,6 +469,19 @@ def test_a_job_without_suites(write: Callable[[str], Path]) -> None:
 def test_limit(write: Callable[[str], Path]) -> None:
     assert jobfile.read(write(MINIMAL), limit=1).job.limit == 1
     assert error_of(write(MINIMAL), limit=0) == "--limit: must be at least 1, got 0"
+
+
+@pytest.mark.parametrize("stop", ["hybrid", "anytime"])
+def test_a_job_may_stop_early_unless_it_goes_by_estimates(write: Callable[[str], Path], stop: str) -> None:
+    text = changed('name = "job"', f'name = "job"\nstop = "{stop}"')
+    asked_whole, may_stop = (jobfile.read(write(each)).job for each in (MINIMAL, text))
+    assert (asked_whole.stop, may_stop.stop) == ("never", stop)
+    assert asked_whole.spec_sha256 != may_stop.spec_sha256
+    error = error_of(write(f'{text}\n[gates]\nevidence = "point"\n'))
+    assert (
+        error
+        == f'job.toml:2: stop: "{stop}" judges by intervals; with evidence = "point" in [gates] it must be "never"'
+    )
 
 
 def test_a_job_file_that_cannot_be_read(write: Callable[[str], Path], tmp_path: Path) -> None:
@@ -452,17 +514,20 @@ def test_the_schema_accepts_what_is_accepted_and_refuses_what_is_refused() -> No
     check = jsonschema_rs.validator_for(schema).is_valid
     assert check(tomllib.loads(FULL))
     assert check(tomllib.loads(MINIMAL))
+    assert check(tomllib.loads(changed('"vllm"', '"recorded"\noutputs = "x"')))
     for old, new in [
         ('name = "job"', 'name = "job"\nrate = 0'),
-        ('name = "job"', 'name = "job"\nstop = "hybrid"'),
+        ('name = "job"', 'name = "job"\nstop = "soon"'),
         ('"vllm"', '"https://x"'),
         ('"vllm"', '"vllm"\nstream = "yes"'),
         ('"vllm"', '"vllm"\napi = "batch"'),
         ('"vllm"', '"vllm"\nparams.n = 2'),
         ('"vllm"', '"vllm"\noutputs = "x"'),
+        ('"vllm"', '"recorded"'),
         ('role = "target"', 'role = "tarket"'),
         ("scorer =", "scorers ="),
-        ('"exact"', '"exact"\nformat = "csv"'),
+        ('"exact"', '"exact"\nformat = 1'),
+        ('"exact"', '"exact"\nfields.inptu = "q"'),
         ('"exact"', '"exact"\n[gates.speed]'),
     ]:
         assert not check(tomllib.loads(changed(old, new))), new

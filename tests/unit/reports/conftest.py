@@ -110,6 +110,7 @@ def record() -> dict[str, Any]:
             _suite("tool-calling", "target", [_category("edge", 0.15, None)]),
             _suite("mmlu", "general", general),
         ],
+        "sequential": {"stop": "hybrid", "said": "stopped early: general_regression fails after 550 of 700 cases"},
         "evidence": {"outcomes": 2200, "merkle_root": "b94d"},
         "environment": {"evalsvc": "0.1.0", "python": "3.11.7"},
         "warnings": ["3.1% of the candidate's answers were cut off"],

@@ -125,3 +125,14 @@ def test_a_record_with_anything_missing_or_wrong_still_prints(view: ReportView, 
 def test_an_empty_view_prints() -> None:
     printed = text.render(ReportView(record={}, flips=(), flips_total=0, latency={}), color=False)
     assert "No decision was recorded." in printed
+
+
+def test_a_job_that_stopped_early_says_so_and_how_its_gates_were_judged(view: ReportView) -> None:
+    printed = " ".join(text.render(view, color=False).split())
+    assert "Stopped early: general_regression fails after 550 of 700 cases." in printed
+    assert " interval." not in printed
+    gates = [{**gate, "level": 0.99, "method": "betting"} for gate in view.record["gates"]]
+    judged_early = {**view.record, "sequential": None, "gates": gates}
+    printed = " ".join(text.render(replace(view, record=judged_early), color=False).split())
+    assert "Stopped early" not in printed
+    assert "A 99% interval, which holds at every look." in printed

@@ -1,0 +1,104 @@
+"""The baseline against itself through a job's own gates: how often they flip where nothing differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from evalsvc.app.prepare import PreparedJob
+from evalsvc.app.run import Display, run_job
+from evalsvc.core.records import Arm, Job
+from evalsvc.decide.calibration import calibrate as deal
+from evalsvc.decide.calibration import key_of
+from evalsvc.errors import InputError, StoreError
+from evalsvc.jobfile.document import document_of, job_in
+from evalsvc.jobfile.reader import against_itself
+from evalsvc.reports import calibration_text
+from evalsvc.store.calibrations import Calibrations
+from evalsvc.store.database import open_database
+from evalsvc.store.jobs import JobRow, JobStore
+from evalsvc.store.listing import Listing
+from evalsvc.store.views import Views
+
+__all__ = ["Ask", "as_text", "calibrate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is wanted: so many deals, of the answers of job ``job`` (None: the baseline is asked)."""
+
+    resamples: int
+    job: str | None = None
+    patience_s: float = 60.0
+
+
+async def calibrate(prepared: PreparedJob, ask: Ask, *, display: Display) -> dict[str, Any]:
+    """Ask the baseline in both places (a job of its own, resumed like any), deal its answers to the arms, and judge.
+
+    The calibration is stored for this job's baseline, suites, scorers and gates, whoever the candidate is.
+
+    Raises:
+        InputError: its answers are recorded, or the job named has other suites or gates, or one answer a case only.
+        StoreError, EvalsvcError: as `run_job`.
+    """
+    document = document_of(prepared.file)
+    wanted = ask.job if ask.job is not None else await _asked(prepared, ask, display)
+    async with open_database(Path(prepared.config.store.path)) as database:
+        job_id = await Listing(database).find(wanted)
+        row = await JobStore(database).get(job_id)
+        arms, each = _usable(row, key_of(document))
+        repeats = await Views(database).repeats(prepared.job, job_id, arms, each)
+        found = await run_sync(_dealt, prepared.job, repeats, ask.resamples)
+        record: Mapping[str, Any] = row.record or {}
+        result = {**found, "arms": arms, "merkle_root": record["evidence"]["merkle_root"]}
+        await Calibrations(database).add(key_of(document), job_id, result, now=time.time())
+    return {"job": job_id, "name": prepared.job.name, "baseline": prepared.job.arms[Arm.BASELINE].model, **result}
+
+
+def as_text(found: Mapping[str, Any], *, color: bool, width: int) -> str:
+    """A calibration for a terminal."""
+    return calibration_text.render(found, color=color, width=width)
+
+
+def _dealt(job: Job, repeats: Any, resamples: int) -> dict[str, Any]:
+    return deal(job, repeats, resamples=resamples, seed=job.seed)
+
+
+async def _asked(prepared: PreparedJob, ask: Ask, display: Display) -> str:
+    """The id of the finished job in which the baseline stands in both places."""
+    file = against_itself(prepared.file)
+    alias = file.job.arms[Arm.BASELINE].endpoint
+    itself = replace(
+        prepared,
+        job=file.job,
+        file=file,
+        endpoints={alias: prepared.endpoints[alias]},
+        keys={alias: prepared.keys[alias]},
+        answers={},
+    )
+    finished = await run_job(itself, display=display, patience_s=ask.patience_s)
+    return finished.job_id
+
+
+def _usable(row: JobRow, key: str) -> tuple[list[Arm], int]:
+    """Which arms of a job gave the baseline's answers, and how many of each case.
+
+    Raises:
+        InputError, StoreError: it does not ask what is calibrated, is not finished, or asked each case once.
+    """
+    if row.record is None:
+        raise StoreError(f"job {row.id} is {row.state}, not decided: it has not asked everything")
+    if key_of(row.document) != key:
+        raise InputError(f"job {row.id} has another baseline, other suites or other gates than this job file")
+    job = job_in(row.document)
+    itself = job.arms[Arm.CANDIDATE] == job.arms[Arm.BASELINE] and not job.arms[Arm.BASELINE].recorded
+    arms = list(Arm) if itself else [Arm.BASELINE]
+    each = len(arms) * job.trials
+    if each < 2:
+        raise InputError(f"job {row.id} asked its baseline once a case: set trials = 2 in it, or leave out --job")
+    return arms, each

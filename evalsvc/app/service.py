@@ -1,0 +1,237 @@
+"""What the HTTP routes ask of the daemon: jobs filed, read, followed, ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+from anyio.to_thread import run_sync
+
+from evalsvc.api.service import Event, EventName, Upload
+from evalsvc.app.endpoints import urls_of
+from evalsvc.app.prepare import PreparedJob, prepare_upload
+from evalsvc.app.runner import new_id
+from evalsvc.config import Config
+from evalsvc.core.listing import rfc3339
+from evalsvc.core.progress import Progress
+from evalsvc.core.states import ENDED, IN_HAND, JobState
+from evalsvc.engine.dispatcher import Dispatcher
+from evalsvc.errors import JobError, JobNotFound, KeyReused, StoreError, StoreFull
+from evalsvc.jobfile.document import document_of
+from evalsvc.store.database import Database, room
+from evalsvc.store.events import EventStore
+from evalsvc.store.exports import Exports
+from evalsvc.store.jobs import JobRow, JobStore, Submission
+from evalsvc.store.uploads import Uploads
+
+#: With less room than this on the disk no job is taken in.
+_LEAST_ROOM = 16 * 2**20
+_EVENTS_AT_ONCE = 500
+_INTERRUPTED = "interrupted: `evalsvc run` with the same job file goes on with it"
+
+
+class Bell:
+    """Wakes those who follow a job when something has happened to it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, anyio.Event] = {}
+        self.closed = False
+
+    def next(self, job_id: str) -> anyio.Event:
+        """Is set by the next thing that happens."""
+        event = self._waiting.setdefault(job_id, anyio.Event())
+        if self.closed:
+            event.set()
+        return event
+
+    def ring(self, job_id: str) -> None:
+        """Something has happened."""
+        event = self._waiting.pop(job_id, None)
+        if event is not None:
+            event.set()
+
+    def close(self) -> None:
+        """Nothing will happen any more."""
+        self.closed = True
+        for job_id in list(self._waiting):
+            self.ring(job_id)
+
+
+class DaemonService:
+    """See `evalsvc.api.service.Service`.
+
+    Args:
+        config: what jobs are read by.
+        database, jobs, uploads: where they and their files are kept.
+        dispatcher: runs them.
+        bell: rings for every change of a job.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        database: Database,
+        jobs: JobStore,
+        uploads: Uploads,
+        dispatcher: Dispatcher,
+        bell: Bell,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._jobs = jobs
+        self._uploads = uploads
+        self._dispatcher = dispatcher
+        self._bell = bell
+        self._events = EventStore(database)
+        self._exports = Exports(database)
+        # Reading a large data set is a processor's work: two at a time would take it from the jobs that run.
+        self._reading = anyio.CapacityLimiter(1)
+        self._filing = anyio.Lock()
+        self.stopping: str | None = None
+
+    async def submit(self, upload: Upload) -> tuple[JobRow, bool]:
+        """See `Service.submit`."""
+        if self.stopping is not None:
+            raise StoreError(self.stopping)
+        why = self.ready()
+        if why is not None:
+            raise StoreFull(why)
+        digests = await run_sync(self._uploads.keep, upload.files)
+        try:
+            files = {name: self._uploads.path(digest) for name, digest in digests.items()}
+            prepared = await run_sync(partial(self._read, upload, files), limiter=self._reading)
+            async with self._filing:
+                return await self._file(prepared, upload)
+        finally:
+            self._uploads.release(digests.values())
+
+    def _read(self, upload: Upload, files: Mapping[str, Path]) -> PreparedJob:
+        prepared = prepare_upload(upload.job, files, settings=self._config, limit=upload.limit)
+        for answers in prepared.answers.values():
+            answers.close()
+        return prepared
+
+    async def _file(self, prepared: PreparedJob, upload: Upload) -> tuple[JobRow, bool]:
+        key = upload.idempotency_key
+        known = None if key is None else await self._jobs.of_key(key)
+        if known is not None:
+            if known.spec_sha256 != prepared.job.spec_sha256:
+                raise KeyReused(f"the idempotency key was used before, for another job: {known.id}")
+            return known, False
+        job_id = new_id()
+        await self._jobs.create(
+            prepared.job,
+            prepared.planned(),
+            job_id=job_id,
+            endpoints=urls_of(prepared.endpoints),
+            now=time.time(),
+            document=document_of(prepared.file),
+            warnings=prepared.warnings,
+            submission=Submission(source=_text(upload.job), priority=upload.priority, idempotency_key=key),
+        )
+        self._dispatcher.wake()
+        return await self._jobs.get(job_id), True
+
+    async def jobs(self, *, limit: int, after: str | None) -> Sequence[JobRow]:
+        """See `Service.jobs`."""
+        return [self._as_it_is(row) for row in await self._jobs.page(limit=limit, after=after)]
+
+    async def job(self, job_id: str) -> JobRow:
+        """See `Service.job`."""
+        return self._as_it_is(await self._jobs.get(job_id))
+
+    def _as_it_is(self, row: JobRow) -> JobRow:
+        """What is filed, and what could not be: the reason of a full disk, or that whoever ran a job was killed."""
+        running = self._dispatcher.in_hand.get(row.id)
+        if running is not None and running.progress.paused is not None and row.state not in ENDED:
+            return replace(row, state=JobState.PAUSED, reason=running.progress.paused)
+        if running is None and row.source is None and row.state in IN_HAND:
+            return replace(row, state=JobState.PAUSED, reason=_INTERRUPTED)
+        return row
+
+    def progress(self, job_id: str) -> Mapping[str, Any] | None:
+        """See `Service.progress`."""
+        running = self._dispatcher.in_hand.get(job_id)
+        return None if running is None else shown(running.progress)
+
+    async def outcomes(self, job_id: str, *, limit: int, after: int) -> Sequence[Mapping[str, Any]]:
+        """See `Service.outcomes`."""
+        rows = await self._exports.filed(job_id, after=after, limit=limit)
+        return [{"seq": seq, **asdict(row), "finished_at": rfc3339(row.finished_at)} for seq, row in rows]
+
+    async def cancel(self, job_id: str) -> JobRow:
+        """See `Service.cancel`."""
+        await self._dispatcher.cancel(job_id)
+        return await self._jobs.get(job_id)
+
+    async def resume(self, job_id: str) -> JobRow:
+        """See `Service.resume`."""
+        await self._dispatcher.resume(job_id)
+        return await self.job(job_id)
+
+    async def events(self, job_id: str, *, after: int) -> AsyncIterator[Event]:
+        """See `Service.events`."""
+        while not self._bell.closed:
+            news = self._bell.next(job_id)
+            try:
+                ended = (await self._jobs.get(job_id)).state in ENDED
+            except JobNotFound:
+                return  # removed, as it was outdated
+            found = await self._events.after(job_id, after, limit=_EVENTS_AT_ONCE)
+            for event in found:
+                yield Event(id=event.id, name=cast(EventName, event.name), data=event.data)
+                after = event.id
+            if len(found) == _EVENTS_AT_ONCE:
+                continue
+            if ended:
+                return
+            await news.wait()
+
+    def ready(self) -> str | None:
+        """See `Service.ready`."""
+        if self.stopping is None and room(self._database.path) < _LEAST_ROOM:
+            return f"no room left on the disk of {self._database.path}"
+        return self.stopping
+
+    async def sweep(self) -> None:
+        """Remove files that no unfinished job needs."""
+        async with self._filing:
+            needed = await self._jobs.files()
+            await run_sync(self._uploads.sweep, needed)
+
+
+def shown(progress: Progress) -> dict[str, Any]:
+    """How far a job is, JSON-ready."""
+    now = time.monotonic()
+    return {
+        "recorded": progress.recorded,
+        "total": progress.total,
+        "rate": round(progress.rate(now), 3),
+        "eta_s": _rounded(progress.eta_s(now)),
+        "retries": progress.retries,
+        "statuses": {status.value: count for status, count in progress.statuses.items()},
+        "scores": {arm.value: progress.score_sums[arm] / count for arm, count in progress.scored.items()},
+        "endpoints": {
+            name: {"in_flight": load.in_flight, "limit": load.limit, "reason": load.reason}
+            for name, load in progress.loads.items()
+        },
+        "paused": progress.paused,
+        "stopped": progress.stopped,
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise JobError("must be UTF-8", file="job.toml") from None

@@ -1,0 +1,247 @@
+"""The daemon over HTTP, as the commands that ask it need it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import click
+
+from evalsvc.errors import EvalsvcError, InputError, JobNotFound
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEFAULT_URL = "http://127.0.0.1:8321"
+#: In these nothing more happens to a job.
+ENDED = {"done", "failed", "cancelled"}
+#: How long a daemon that is being started anew may be away before a command that waits gives up, in seconds.
+_PATIENCE_S = 60.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
+_TIMEOUT_S = 60.0
+#: The stream says that it is there every 15 s.
+_SILENCE_S = 60.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class DaemonError(EvalsvcError):
+    """The daemon refused, or cannot be reached."""
+
+
+class _Unreachable(DaemonError):
+    """Trying again may help."""
+
+
+def of_daemon(function: F) -> F:
+    """Adds --url and --token-file."""
+    token = click.option(
+        "--token-file", type=click.Path(path_type=Path), help="File with the API token [the variable EVALSVC_TOKEN]."
+    )
+    url = click.option("--url", help=f"The daemon [EVALSVC_URL, {DEFAULT_URL}].")
+    return url(token(function))
+
+
+def asked_for(url: str | None) -> str | None:
+    """The daemon that was named, or None where none was."""
+    return url or os.environ.get("EVALSVC_URL") or None
+
+
+def client(url: str | None, token_file: Path | None) -> Client:
+    """A client of the daemon that was named, else of the one on this machine. Raises `InputError`."""
+    return Client(asked_for(url) or DEFAULT_URL, _token(token_file))
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return os.environ.get("EVALSVC_TOKEN", "").strip() or None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        raise InputError(f"cannot be read: {reason}", file=str(path)) from None
+
+
+class Client:
+    """The daemon at ``url``; ``token`` is sent with every request where there is one."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f"must be an http:// or https:// URL, got {url[:80]!a}", key="--url")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InputError("holds no usable token: one line of printable ASCII", key="EVALSVC_TOKEN")
+        self.url = url.rstrip("/")
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def submit(self, source: bytes, files: Mapping[str, Path], *, key: str, **query: int | None) -> dict[str, Any]:
+        """File a job; sent again with the same key where the answer was lost, it is filed once.
+
+        Raises:
+            InputError: something in it is wrong, with file, line and key.
+            DaemonError: the daemon refused, or is not there.
+        """
+
+        def send() -> dict[str, Any]:
+            with ExitStack() as stack:
+                parts: list[tuple[str, Any]] = [("job", ("job.toml", source))]
+                for name, path in files.items():
+                    parts.append((name, ("data", stack.enter_context(path.open("rb")))))
+                params = {name: value for name, value in query.items() if value is not None}
+                sent: dict[str, Any] = self._ask(
+                    "POST", "/jobs", files=parts, params=params, headers={"Idempotency-Key": key}
+                )
+                return sent
+
+        return _patiently(send, _FIRST_WAIT_S * 10)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """One job. Raises `JobNotFound`, `DaemonError`."""
+        found: dict[str, Any] = self._ask("GET", f"/jobs/{quote(job_id, safe='')}")
+        return found
+
+    def jobs(self, limit: int) -> list[dict[str, Any]]:
+        """The newest jobs."""
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while len(found) < limit:
+            params = {"limit": min(200, limit - len(found)), **({"after": after} if after else {})}
+            page = self._ask("GET", "/jobs", params=params)
+            found += page["items"]
+            after = page["next"]
+            if after is None:
+                break
+        return found
+
+    def find(self, wanted: str) -> str:
+        """The id that is meant by an id, the beginning of one, or ``latest``. Raises `JobNotFound`."""
+        if wanted == "latest":
+            newest = self.jobs(1)
+            if not newest:
+                raise JobNotFound("this daemon has no job")
+            return str(newest[0]["id"])
+        try:
+            return str(self.job(wanted)["id"])
+        except JobNotFound:
+            found = [each["id"] for each in self.jobs(1000) if each["id"].startswith(wanted)] if wanted else []
+            if len(found) != 1:
+                some = f"{len(found)} jobs begin with {wanted[:40]!a}" if found else f"no job {wanted[:40]!a}"
+                raise JobNotFound(f"{some} at {self.url}") from None
+            return str(found[0])
+
+    def decision(self, job_id: str) -> dict[str, Any]:
+        """The record. Raises `DaemonError` while there is none."""
+        record: dict[str, Any] = self._ask("GET", f"/jobs/{job_id}/decision")
+        return record
+
+    def outcomes(self, job_id: str) -> Iterator[dict[str, Any]]:
+        """What is recorded of a job, in the order it was filed."""
+        after: int | None = 0
+        while after is not None:
+            page = self._ask("GET", f"/jobs/{job_id}/outcomes", params={"limit": 200, "after": after})
+            yield from page["items"]
+            after = page["next"]
+
+    def report(self, job_id: str) -> str:
+        """The report of a decided job as one HTML page."""
+        with self._http(_TIMEOUT_S) as http:
+            response = http.get(f"{self.url}/jobs/{job_id}/report")
+            _check(response)
+            return response.text
+
+    def act(self, job_id: str, what: str) -> dict[str, Any]:
+        """``cancel`` or ``resume`` a job. Raises `DaemonError` where it is not in a state for that."""
+        done: dict[str, Any] = self._ask("POST", f"/jobs/{job_id}/{what}")
+        return done
+
+    def follow(self, job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of a job, (name, data), from its first until it has ended.
+
+        A daemon that goes away meanwhile may come back within a minute.
+        """
+        last, since = 0, time.monotonic()
+        wait = _FIRST_WAIT_S
+        while True:
+            try:
+                for id_, name, data in self._stream(job_id, last):
+                    last, since, wait = id_, time.monotonic(), _FIRST_WAIT_S
+                    yield name, data
+                if self.job(job_id)["state"] in ENDED:
+                    return
+                since = time.monotonic()
+            except _Unreachable:
+                if time.monotonic() - since > _PATIENCE_S:
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+
+    def _stream(self, job_id: str, last: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        headers = {"Last-Event-ID": str(last), "Accept": "text/event-stream"}
+        with self._http(_SILENCE_S) as http, http.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
+            if response.status_code != 200:
+                response.read()
+                _check(response)
+                return
+            fields: dict[str, str] = {}
+            for line in response.iter_lines():
+                if line:
+                    name, _, value = line.partition(":")
+                    fields[name] = value.removeprefix(" ")
+                elif "data" in fields:
+                    yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+                    fields = {}
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        with self._http(_TIMEOUT_S) as http:
+            response = http.request(method, path, **options)
+            _check(response)
+            return response.json()
+
+    @contextmanager
+    def _http(self, read_s: float) -> Iterator[httpx2.Client]:
+        import httpx2
+
+        timeout = httpx2.Timeout(_TIMEOUT_S, read=read_s)
+        try:
+            with httpx2.Client(
+                base_url=f"{self.url}/api/v1", headers=self._headers, timeout=timeout, trust_env=False
+            ) as http:
+                yield http
+        except httpx2.HTTPError as error:
+            raise _Unreachable(f"no daemon answers at {self.url}: {str(error) or type(error).__name__}") from None
+        except ValueError as error:
+            raise DaemonError(f"{self.url} does not answer as an evalsvc daemon: {error}") from None
+
+
+def _patiently(send: Callable[[], T], seconds: float) -> T:
+    """Once more, where no answer came: a connection may break, and the key makes sure that it counts once."""
+    try:
+        return send()
+    except _Unreachable:
+        time.sleep(seconds)
+        return send()
+
+
+def _check(response: httpx2.Response) -> None:
+    """Raise what an answer says is wrong."""
+    if response.status_code < 400:
+        return
+    try:
+        error = response.json()["error"]
+        where = error.get("where") or {}
+        message = str(error["message"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        message, where, error = f"HTTP {response.status_code}", {}, {}
+    if response.status_code == 404 and error.get("code") == "job_not_found":
+        raise JobNotFound(message)
+    if response.status_code == 422:
+        raise InputError(message, file=where.get("file"), line=where.get("line"), key=where.get("key"))
+    if response.status_code == 401:
+        message += ": set EVALSVC_TOKEN, or name a file with --token-file"
+    raise DaemonError(f"the daemon refused: {message}")
