@@ -51,6 +51,18 @@ def chromium() -> str:
     return need("chromium")
 
 
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """Debian's Prometheus."""
+    return need("prometheus")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """What comes with it to check metrics and rules."""
+    return need("promtool")
+
+
 @dataclass(slots=True)
 class Ran:
     """A finished command."""
