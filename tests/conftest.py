@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from evalsvc.app.process import manage_memory
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -216,3 +218,9 @@ def replay(tmp_path: Path) -> Iterator[Callable[[Sequence[Mapping[str, str]]], s
         assert process.wait(10) == 0
         assert process.stdout is not None
         process.stdout.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory_as_in_a_run() -> None:
+    """As `run` and `serve` set themselves up: what a test costs is then what it costs there."""
+    manage_memory()

@@ -110,7 +110,7 @@ def routes(
         200: {"content": {"text/event-stream": {}}},
         204: {"description": "the job has ended, nothing came since"},
     }
-    add("POST", UPLOAD_PATH, each.submit, jobs.JobBody, 409, 415, 422, status=201, more=filed, body=_SUBMITTED)
+    add("POST", UPLOAD_PATH, each.submit, jobs.FiledBody, 409, 415, 422, status=201, more=filed, body=_SUBMITTED)
     add("GET", UPLOAD_PATH, each.list, jobs.JobPage, 422)
     add("GET", job, each.get, jobs.JobBody, 404, 422)
     add("GET", f"{job}/outcomes", each.outcomes, jobs.OutcomePage, 404, 422)

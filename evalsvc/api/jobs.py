@@ -63,6 +63,12 @@ class JobBody(BaseModel):
     finished_at: str | None
 
 
+class FiledBody(JobBody):
+    """A job that was just sent; ``warnings`` say what keeps its gates from PASS whatever the models do."""
+
+    warnings: list[str]
+
+
 class JobPage(BaseModel):
     """Jobs, newest first; ``next`` is the next page's ``after``, null on the last."""
 
@@ -106,12 +112,13 @@ class Jobs:
         try:
             async with _folder_in(self._folder) as folder:
                 job, files = await receive_parts(request, folder, self._limits)
-                row, fresh = await self._service.submit(
+                filed = await self._service.submit(
                     Upload(job=job, files=files, idempotency_key=idempotency_key, priority=priority, limit=limit)
                 )
         finally:
             self._uploads -= 1
-        return as_json(self.shown(row), 201 if fresh else 200, {"Location": f"/api/v1/jobs/{row.id}"})
+        body = {**self.shown(filed.row), "warnings": list(filed.warnings)}
+        return as_json(body, 201 if filed.fresh else 200, {"Location": f"/api/v1/jobs/{filed.row.id}"})
 
     @needs(Access.VIEW)
     async def list(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from evalsvc.store.jobs import JobRow
 
@@ -36,11 +36,19 @@ class Event:
     data: Mapping[str, Any]
 
 
+class Filed(NamedTuple):
+    """A job that was sent: its row, whether it is new, and what keeps its gates from PASS whatever the models do."""
+
+    row: JobRow
+    fresh: bool
+    warnings: Sequence[str] = ()
+
+
 class Service(Protocol):
     """The daemon, seen from its routes. Unknown ids raise `JobNotFound`, moves out of turn `IllegalTransition`."""
 
-    async def submit(self, upload: Upload) -> tuple[JobRow, bool]:
-        """File a job, queued; False when the same idempotency key had filed it before.
+    async def submit(self, upload: Upload) -> Filed:
+        """File a job, queued; it is not fresh when the same idempotency key had filed it before.
 
         Raises `JobError` or `ConfigError` with file, line and key; `KeyReused` (409) when the key came before with
         another job; `StoreFull` (503). Nothing is filed then.

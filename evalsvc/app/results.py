@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,6 +49,8 @@ def write_results(view: SignedView, folder: Path) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[str]]:
     """A file to write that appears under its name when it is whole, or not at all. Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, strerror(EISDIR), str(path))
     half = path.with_name(f".{path.name}.part")
     try:
         with half.open("w", encoding="utf-8", newline="") as file:

@@ -12,8 +12,9 @@ from typing import Any, cast
 import anyio
 from anyio.to_thread import run_sync
 
-from evalsvc.api.service import Event, EventName, Upload
+from evalsvc.api.service import Event, EventName, Filed, Upload
 from evalsvc.app.endpoints import urls_of
+from evalsvc.app.plan import warnings_before
 from evalsvc.app.prepare import PreparedJob, prepare_upload
 from evalsvc.app.runner import new_id
 from evalsvc.config import Config
@@ -95,7 +96,7 @@ class DaemonService:
         self._filing = anyio.Lock()
         self.stopping: str | None = None
 
-    async def submit(self, upload: Upload) -> tuple[JobRow, bool]:
+    async def submit(self, upload: Upload) -> Filed:
         """See `Service.submit`."""
         if self.stopping is not None:
             raise StoreError(self.stopping)
@@ -106,8 +107,9 @@ class DaemonService:
         try:
             files = {name: self._uploads.path(digest) for name, digest in digests.items()}
             prepared = await run_sync(partial(self._read, upload, files), limiter=self._reading)
+            warnings = await run_sync(warnings_before, prepared, limiter=self._reading)
             async with self._filing:
-                return await self._file(prepared, upload)
+                return Filed(*await self._file(prepared, upload), warnings)
         finally:
             self._uploads.release(digests.values())
 

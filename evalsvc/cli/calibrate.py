@@ -23,7 +23,9 @@ _PATH = click.Path(path_type=Path)
 @click.argument("job", type=_PATH)
 @click.option("--config", "config_path", type=_PATH, help="Configuration [EVALSVC_CONFIG, ./config.toml, defaults].")
 @click.option("--db", type=_PATH, help="Database [store.path, evalsvc.db].")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N cases of each suite, as `run` takes them.")
+@click.option(
+    "--limit", type=click.IntRange(1, 2**53 - 1), help="Only the first N cases of each suite, as `run` takes them."
+)
 @click.option(
     "--job",
     "of_job",

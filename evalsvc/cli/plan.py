@@ -24,7 +24,7 @@ _SHARE = click.FloatRange(min=0, max=1)
 @click.argument("job", type=_PATH)
 @click.option("--config", "config_path", type=_PATH, help="Configuration [EVALSVC_CONFIG, ./config.toml, defaults].")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help="Plan for the first N cases of each suite only, as `run` does."
+    "--limit", type=click.IntRange(1, 2**53 - 1), help="Plan for the first N cases of each suite only, as `run` does."
 )
 @click.option("--discordance", type=_SHARE, metavar="Q", help="Share of cases on which the arms differ [0.2].")
 @click.option(

@@ -27,7 +27,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--config", "config_path", type=_PATH, help="Configuration [EVALSVC_CONFIG, ./config.toml, defaults].")
 @click.option("--db", type=_PATH, help="Database; the same job on it resumes [store.path, evalsvc.db].")
 @click.option("--out", type=_PATH, help="Folder for decision.json and report.html [evalsvc-out/<job id>].")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N cases of each suite's planned order.")
+@click.option(
+    "--limit", type=click.IntRange(1, 2**53 - 1), help="Only the first N cases of each suite's planned order."
+)
 @click.option("--again", is_flag=True, help="Start anew, even if this job is finished or half done.")
 @click.option(
     "--patience",

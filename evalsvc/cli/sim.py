@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,15 @@ def command(
                 uploaded=told,
                 host=host,
                 port=port,
-                ready=lambda url: click.echo(f"evalsvc sim listens on {url}"),
+                ready=_say,
             )
 
     anyio.run(until_signal, work, backend_options={"use_uvloop": True})
+
+
+def _say(url: str) -> None:
+    with suppress(BrokenPipeError):  # whoever started it has gone: it is about to notice
+        click.echo(f"evalsvc sim listens on {url}")
 
 
 async def _until_orphaned(scope: anyio.CancelScope) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from evalsvc.app.reading import inert as plain
 from evalsvc.cli.client import client, of_daemon
 
 
@@ -15,7 +16,9 @@ from evalsvc.cli.client import client, of_daemon
 @click.argument("job", type=click.Path(path_type=Path))
 @click.option("--wait", is_flag=True, help="Wait for the decision; its exit code is this command's.")
 @click.option("--watch", is_flag=True, help="The same, and show on stderr what happens meanwhile.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N cases of each suite's planned order.")
+@click.option(
+    "--limit", type=click.IntRange(1, 2**53 - 1), help="Only the first N cases of each suite's planned order."
+)
 @click.option("--priority", type=click.IntRange(-1000, 1000), help="Of the jobs that wait, the highest is next [0].")
 @click.option("--key", help="Idempotency key: a job that was sent with it before is not filed again [a new one].")
 @click.option("--json", "as_json", is_flag=True, help="Print id, state and URL as JSON.")
@@ -45,6 +48,8 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     filed = daemon.submit(
         job.read_bytes(), file.files, key=key or secrets.token_hex(16), limit=limit, priority=priority
     )
+    for warning in filed.get("warnings", ()):
+        click.echo(f"warning: {plain(warning)}", err=True)
     if as_json:
         click.echo(json.dumps({"id": filed["id"], "state": filed["state"], "url": f"{daemon.url}/jobs/{filed['id']}"}))
     else:

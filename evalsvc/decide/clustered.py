@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evalsvc.decide.cases import Floats, Ints, Pairs
 from evalsvc.decide.compare import POWER, compare, estimate_by
-from evalsvc.decide.verdict import NOTHING, Bounded, Estimate, Settings
+from evalsvc.decide.verdict import NOTHING, TOO_FEW, Bounded, Estimate, Settings
 from evalsvc.stats.bounded import gaffke_p_values
 from evalsvc.stats.clusters import (
     FEWEST_CLUSTERS,
@@ -38,8 +38,6 @@ from evalsvc.stats.search import first_true, last_true
 _RESOLUTION = 1e-6
 #: Skewness of the clusters beyond which t is not asked, in its standard errors √(6/G).
 _MOST_SKEW = 2.5
-#: The method of an estimate on too few clusters.
-TOO_FEW = "clusters"
 #: Where the search for a number of cases ends, in times of those there are.
 _MOST_TIMES = 1_000
 

@@ -64,7 +64,7 @@ def conclude(settings: Settings, finding: Finding) -> GateResult:
         method=f"point:{complete.method}" if finding.point else complete.method,
         missing=finding.missing.counts,
         reason=_waived(settings) + _reason(verdict, remark, finding),
-        needs=_needs(verdict, finding, n_needed),
+        needs=_needs(verdict, finding, n_needed, settings.threshold),
         futile=all(estimate.futile for estimate in finding.estimates),
         categories=finding.categories,
         extra=finding.extra,
@@ -147,11 +147,13 @@ def _n_needed(verdict: Verdict, finding: Finding) -> int | None:
     return None if finding.needed is None else max(finding.needed, n + 1)
 
 
-def _needs(verdict: Verdict, finding: Finding, n_needed: int | None) -> str | None:
+def _needs(verdict: Verdict, finding: Finding, n_needed: int | None, threshold: float) -> str | None:
     if verdict is Verdict.NOT_MEASURED:
         return "a run in which at most 2% of the answers are missing, alike in both arms, would measure it"
     if verdict is not Verdict.INCONCLUSIVE:
         return None
+    if n_needed is None and finding.estimates.complete.value == threshold:
+        return "no number of cases settles what lies on the threshold: another candidate or another threshold would"
     if n_needed is None:
         return "more cases may settle it; how many cannot be told from these"
     more = n_needed - finding.estimates.complete.n

@@ -113,8 +113,8 @@ def _says(estimate: Estimate, role: Role, clusters: str) -> str:
 def _point_rule(pairs: Pairs, settings: Settings) -> Mapping[str, float]:
     candidate, baseline = pairs.bounded().complete
     n = len(candidate)
-    if not (settings.point and n):
-        return {}
+    if not (settings.point and n) or pairs.clusters is not None:
+        return {}  # of cases that belong together it is not known
     wins, losses, _ = wins_losses_ties(candidate, baseline)
     held = 0.5 / n if settings.strictly else settings.threshold  # a surplus of one case, or of so many
     return {"point_rule_false_pass": point_rule_pass_probability(n, (wins + losses) / n, held)}

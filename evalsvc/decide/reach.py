@@ -7,10 +7,10 @@ from math import sqrt
 from evalsvc.core.records import Verdict
 from evalsvc.decide.betting import REACH
 from evalsvc.decide.cases import Pairs
-from evalsvc.decide.clustered import TOO_FEW, cases_in_clusters, effective_variance
+from evalsvc.decide.clustered import cases_in_clusters, effective_variance
 from evalsvc.decide.compare import POWER, cases_needed
 from evalsvc.decide.gauges import Spread, paired_chance
-from evalsvc.decide.verdict import Estimate, GateResult, Settings, against
+from evalsvc.decide.verdict import TOO_FEW, Estimate, GateResult, Settings, against
 from evalsvc.decide.words import limit, points
 from evalsvc.stats.clusters import FEWEST_CLUSTERS
 from evalsvc.stats.power import smallest_effect

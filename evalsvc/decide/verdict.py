@@ -25,6 +25,8 @@ MAX_MISSING = 0.02
 MAX_UNLIKE = 0.025
 #: What adding up binary fractions may do to a score.
 NOISE = 1e-12
+#: The method of an estimate on too few clusters for any.
+TOO_FEW = "clusters"
 #: Where nothing was observed.
 NOTHING = Interval(None, None)
 
@@ -160,11 +162,11 @@ def against(estimate: Estimate, settings: Settings, *, below: bool = False) -> V
     """The one rule: wholly on the good side of the threshold, wholly on the bad side, or neither.
 
     Under ``evidence = "point"`` the estimate stands for its interval and may lie on the threshold. One case proves
-    nothing either way. ``below`` is for claims whose good side is the lower one.
+    nothing either way, nor do too few clusters. ``below`` is for claims whose good side is the lower one.
     """
     if estimate.n == 0:
         return Verdict.NOT_MEASURED
-    if estimate.n == 1:
+    if estimate.n == 1 or estimate.method == TOO_FEW:
         return Verdict.INCONCLUSIVE
     above, under = _sides(estimate, settings, below)
     if above == under:

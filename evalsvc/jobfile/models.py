@@ -199,7 +199,11 @@ class LatencyGate(_ThresholdGate):
     """The candidate is not much slower than the baseline."""
 
     threshold: float = Field(
-        default=2.0, gt=0, allow_inf_nan=False, description="candidate's p99 over the baseline's must be less"
+        default=2.0,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="candidate's p99 over the baseline's is less",
     )
 
 
@@ -232,7 +236,9 @@ class SchemaComplianceGate(_Gate):
 class PluggedGate(_ThresholdGate):
     """A gate that a plug-in brings."""
 
-    threshold: float = Field(allow_inf_nan=False, description="the number its interval is held against")
+    threshold: float = Field(
+        ge=-1e9, le=1e9, allow_inf_nan=False, description="the number its interval is held against"
+    )
 
 
 class GatesTable(_Table):
@@ -275,7 +281,7 @@ class JobTable(_Table):
     trials: int = Field(default=1, ge=1, le=10_000, description="how often each case is asked, in separate requests")
     rate: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.001,
         le=1_000_000,
         allow_inf_nan=False,
         description="requests a second at a fixed arrival rate; without it, as fast as the endpoints allow",

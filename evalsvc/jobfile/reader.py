@@ -165,6 +165,7 @@ def _beside(job: Path, name: str) -> tuple[Path, str]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        _require_regular(path)
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise JobError(f"cannot be read: {_reason(error)}", file=str(path)) from None
@@ -316,10 +317,14 @@ def _named_files(table: JobTable) -> Iterator[tuple[KeyPath, str]]:
             yield ("suites", index, "prompt", "examples"), suite.prompt.examples
 
 
-def _file_sha256(path: Path) -> str:
-    # looked at before it is opened: opening a pipe would wait for its writer
+def _require_regular(path: Path) -> None:
+    """Looked at before it is opened: opening a pipe would wait for its writer. Raises ValueError."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("not a regular file")
+
+
+def _file_sha256(path: Path) -> str:
+    _require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

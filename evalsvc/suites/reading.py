@@ -113,7 +113,7 @@ def _data_set(spec: SuiteSpec, name: str, max_row_bytes: int) -> DataSet:
 def _detect(file: BinaryIO, data_set: DataSet) -> str:
     """By the first row; of formats that would read it, `native` comes last. The file is left at its start."""
     kind = kind_of(file, data_set)
-    first = first_row(file, data_set)
+    line, first = first_row(file, data_set) or (None, None)
     head = _head(file, data_set)
     for name in FORMATS:
         format_ = FORMATS[name]
@@ -126,7 +126,8 @@ def _detect(file: BinaryIO, data_set: DataSet) -> str:
         keys = ", ".join(list(first)[:20])
         raise data_set.error(
             f"no known format has rows of these keys: {keys}; say where a case's are found ([suites.fields] "
-            f'input = "{next(iter(first), "")}"), or name a format: {", ".join(FORMATS)}'
+            f'input = "{next(iter(first), "")}"), or name a format: {", ".join(FORMATS)}',
+            line=line,
         )
     return _PLAIN[kind]
 

@@ -50,7 +50,7 @@ class RowFormat:
     def sniff(self, head: bytes, name: str) -> bool:
         """See `Format.sniff`."""
         first = first_row(BytesIO(head), DataSet(suite="", name=name))
-        return first is not None and self.fits(first)
+        return first is not None and self.fits(first[1])
 
     def read(self, file: BinaryIO, data_set: DataSet) -> Iterator[Case]:
         """See `Format.read`."""

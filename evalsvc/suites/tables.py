@@ -52,10 +52,10 @@ def read_table(file: BinaryIO, data_set: DataSet) -> Iterator[tuple[int, Row]]:
     return _json_rows(file, data_set)
 
 
-def first_row(file: BinaryIO, data_set: DataSet) -> Row | None:
-    """The first row, or None where there is none that can be read; the file is left at its start."""
+def first_row(file: BinaryIO, data_set: DataSet) -> tuple[int, Row] | None:
+    """The first row and its line, or None where there is none that can be read; the file is left at its start."""
     try:
-        return next((row for _, row in read_table(file, data_set)), None)
+        return next(iter(read_table(file, data_set)), None)
     except JobError:
         return None
     finally:

@@ -8,6 +8,9 @@ from evalsvc.core import invalid
 from evalsvc.core.toml_source import KeyPath
 from evalsvc.suites.strict_json import Fault
 
+#: No count of tokens is larger; sums over millions of answers still fit 63 bits.
+MOST = 2**31 - 1
+
 
 def describe(value: object) -> str:
     """A value by its kind, a dict as JSON calls it."""
@@ -76,7 +79,7 @@ def text(value: Any, path: KeyPath) -> str | None:
 
 
 def natural(value: Any, path: KeyPath) -> int | None:
-    """An integer of at least 0, or None when there is none."""
-    if value is None or (type(value) is int and value >= 0):
+    """An integer from 0 to `MOST`, or None when there is none."""
+    if value is None or (type(value) is int and 0 <= value <= MOST):
         return value
-    raise wrong(path, "an integer of at least 0", value)
+    raise wrong(path, f"an integer from 0 to {MOST}", value)

@@ -356,7 +356,7 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         ('"one.jsonl"', '"/dev/null"', "11: suites[0].dataset: cannot read /dev/null: not a regular file"),
         ('"one.jsonl"', '"one.jsonl/x"', "11: suites[0].dataset: cannot read one.jsonl/x: Not a directory"),
         # not available yet
-        ('name = "job"', 'name = "job"\nrate = 0', "2: rate: must be greater than 0, got an integer 0"),
+        ('name = "job"', 'name = "job"\nrate = 0', "2: rate: must be at least 0.001, got an integer 0"),
         ("[baseline]", '[judge]\nmodel = "x"\n[baseline]', "5: judge: not available yet; remove it"),
         (
             '"vllm"',
@@ -486,12 +486,13 @@ def test_a_job_may_stop_early_unless_it_goes_by_estimates(write: Callable[[str],
 
 def test_a_job_file_that_cannot_be_read(write: Callable[[str], Path], tmp_path: Path) -> None:
     assert error_of(tmp_path / "none.toml") == "none.toml: cannot be read: No such file or directory"
-    assert error_of(tmp_path / "sub") == "sub: cannot be read: Is a directory"
+    assert error_of(tmp_path / "sub") == "sub: cannot be read: not a regular file"
     assert error_of(write("name = ")) == "job.toml:1: not valid TOML: Invalid value"
 
 
 def test_a_pipe_is_refused_without_waiting_for_its_writer(write: Callable[[str], Path], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    assert error_of(tmp_path / "pipe") == "pipe: cannot be read: not a regular file"
     message = error_of(write(changed('"one.jsonl"', '"pipe"')))
     assert message == "job.toml:11: suites[0].dataset: cannot read pipe: not a regular file"
 

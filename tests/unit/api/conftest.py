@@ -14,7 +14,7 @@ import pytest
 from evalsvc.api.app import make_app
 from evalsvc.api.front import Front
 from evalsvc.api.limits import ApiLimits
-from evalsvc.api.service import Event, Upload
+from evalsvc.api.service import Event, Filed, Upload
 from evalsvc.api.tokens import Role, TokenBook
 from evalsvc.core.states import ENDED, JobState, check_transition
 from evalsvc.errors import JobNotFound
@@ -81,17 +81,17 @@ class FakeService:
         news, self.news = self.news, asyncio.Event()
         news.set()
 
-    async def submit(self, upload: Upload) -> tuple[JobRow, bool]:
+    async def submit(self, upload: Upload) -> Filed:
         if self.refusal is not None:
             raise self.refusal
         self.uploads.append((upload, {name: path.read_bytes() for name, path in upload.files.items()}))
         known = self.keys.get(upload.idempotency_key or "")
         if known is not None:
-            return self.rows[known], False
+            return Filed(self.rows[known], fresh=False, warnings=("no gate can pass",))
         row = self.add(f"j{len(self.rows)}", priority=upload.priority)
         if upload.idempotency_key:
             self.keys[upload.idempotency_key] = row.id
-        return row, True
+        return Filed(row, fresh=True, warnings=("no gate can pass",))
 
     async def jobs(self, *, limit: int, after: str | None) -> Sequence[JobRow]:
         newest = list(reversed(self.rows.values()))

@@ -67,7 +67,7 @@ class Daemon:
         return Upload(job=job, files={name: self.uploads.incoming / name for name in files}, **other)
 
     async def submit(self, **other: Any) -> str:
-        row, _ = await self.service.submit(self.upload(**other))
+        row, *_ = await self.service.submit(self.upload(**other))
         return row.id
 
 
@@ -98,7 +98,7 @@ async def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 async def test_a_job_is_filed_whole_and_can_be_run_from_its_row(daemon: Daemon) -> None:
-    row, fresh = await daemon.service.submit(daemon.upload(limit=1, priority=3))
+    row, fresh, _ = await daemon.service.submit(daemon.upload(limit=1, priority=3))
     assert fresh
     assert (row.state, row.priority, await daemon.jobs.count(row.id)) == (JobState.QUEUED, 3, 1)
     work = work_of(row, daemon.config, daemon.uploads)
@@ -134,8 +134,8 @@ async def test_what_is_wrong_is_told_by_the_sender_s_names_and_nothing_is_filed(
 
 
 async def test_a_key_stands_for_one_job(daemon: Daemon) -> None:
-    first, _ = await daemon.service.submit(daemon.upload(idempotency_key="k"))
-    again, fresh = await daemon.service.submit(daemon.upload(idempotency_key="k", priority=9))
+    first, *_ = await daemon.service.submit(daemon.upload(idempotency_key="k"))
+    again, fresh, _ = await daemon.service.submit(daemon.upload(idempotency_key="k", priority=9))
     assert (again.id, fresh) == (first.id, False)
     with pytest.raises(KeyReused, match=first.id):
         await daemon.submit(idempotency_key="k", limit=1)
@@ -150,7 +150,7 @@ async def test_two_with_one_key_at_the_same_time_file_one_job(daemon: Daemon) ->
         uploads.append(Upload(job=upload.job, files=files, idempotency_key="k"))
 
     async def submit(upload: Upload) -> None:
-        row, fresh = await daemon.service.submit(upload)
+        row, fresh, _ = await daemon.service.submit(upload)
         found.append((row.id, fresh))
 
     async with anyio.create_task_group() as group:

@@ -201,3 +201,10 @@ def test_at_the_threshold_hardly_any_run_passes(clusters: int, threshold: float)
         passes["clusters"] += against(clustered(differences, labels, asked, alone), asked) is Verdict.PASS
     assert passes["clusters"] <= 0.045 * 400
     assert passes["alone"] > 0.06 * 400, "else clusters would make no difference here"
+
+
+def test_the_point_rule_does_not_pass_too_few_clusters(make: Any) -> None:
+    table = in_clusters(make, make.binary(50, 0, 0, 0), [0] * 50)
+    result = make.judge("target_improvement", make.evidence(table), "point")
+    assert (result.estimate, result.verdict) == (1.0, Verdict.INCONCLUSIVE)
+    assert "point_rule_false_pass" not in result.extra

@@ -261,3 +261,10 @@ def test_without_a_suite_the_gate_is_not_measured(make: Any) -> None:
         result = make.judge(name, make.evidence())
         assert (result.verdict, result.n, result.estimate) == (Verdict.NOT_MEASURED, 0, None)
         assert role in result.needs
+
+
+def test_a_tie_at_margin_zero_is_settled_by_no_number_of_cases(make: Any) -> None:
+    table = make.table(*make.binary(0, 0, 60, 40))
+    result = make.judge("target_improvement", make.evidence(table), threshold=0.0)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.needs.startswith("no number of cases settles what lies on the threshold")

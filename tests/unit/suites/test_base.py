@@ -36,7 +36,7 @@ def test_what_no_format_knows(tmp_path: Path) -> None:
     assert error_of(path, "cvs", "d.csv") == f"d.csv: unknown format 'cvs'; known: {', '.join(FORMATS)}"
     path.write_text('{"question": "?", "answer": "!"}\n')
     assert error_of(path, "auto", "d.jsonl").startswith(
-        "d.jsonl: no known format has rows of these keys: question, answer; say where a case's are found "
+        "d.jsonl:1: no known format has rows of these keys: question, answer; say where a case's are found "
         '([suites.fields] input = "question"), or name a format: bfcl, chat-finetune, '
     )
 
