@@ -90,7 +90,16 @@ def test_many_small_values_are_read() -> None:
     assert len(load("\n".join("- {a: 1, b: x}" for _ in range(20_000)))) == 20_000
 
 
-texts = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" \n"), max_size=6)
+def no_number(text: str) -> bool:
+    """PyYAML writes the text 0E0 without quotes; YAML 1.2, and so we, read a number there."""
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+
+texts = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" \n"), max_size=6).filter(no_number)
 values = st.recursive(
     st.none()
     | st.booleans()
