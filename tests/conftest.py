@@ -16,10 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from evalsvc.app.process import manage_memory
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# CI tries the same cases on every run: what it says is about the change. New ones are tried at every desk.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("EVALSVC_TESTS_MAY_SKIP") == "no":
+    settings.load_profile("ci")
 
 
 @pytest.fixture
