@@ -3,14 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 VECTORS = Path(__file__).resolve().parents[3] / "../shared/vectors/statistics.json"
-
-
-# a slow machine must not fail a property
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")
