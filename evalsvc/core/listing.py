@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 from evalsvc.core.records import Arm
 from evalsvc.core.states import JobState
@@ -47,6 +47,14 @@ class JobEntry:
             "started_at": rfc3339(self.started_at),
             "finished_at": rfc3339(self.finished_at),
         }
+
+
+@overload
+def rfc3339(seconds: float) -> str: ...
+
+
+@overload
+def rfc3339(seconds: float | None) -> str | None: ...
 
 
 def rfc3339(seconds: float | None) -> str | None:

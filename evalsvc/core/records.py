@@ -17,8 +17,8 @@ T = TypeVar("T")
 def _many(cls: type[T]) -> type[T]:
     """Decorator for records made on every request: frozen for the type checker only.
 
-    A frozen dataclass sets each field through `object.__setattr__`, which takes three times as long: for the five
-    records of a request, a tenth of what evalsvc itself costs.
+    A frozen dataclass sets each field through `object.__setattr__`, which takes three times as long: 3 of the 75 µs
+    that a request costs besides its transport.
     """
     return dataclass(slots=True, kw_only=True)(cls)
 

@@ -6,7 +6,6 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from anyio.to_thread import run_sync
 import evalsvc
 from evalsvc.core import canonical
 from evalsvc.core.evidence import ArmTotals
+from evalsvc.core.listing import rfc3339
 from evalsvc.core.merkle import Tree
 from evalsvc.core.records import Arm, Job
 from evalsvc.core.states import JobState
@@ -184,11 +184,6 @@ def environment() -> Mapping[str, str]:
         "platform": platform.platform(),
         **{name: version(name) for name in _LIBRARIES},
     }
-
-
-def rfc3339(seconds: float) -> str:
-    """A Unix time as RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _cost(totals: ArmTotals, price: Price | None) -> float | None:
