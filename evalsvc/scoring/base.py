@@ -17,15 +17,15 @@ A scorer is one frozen dataclass in one file: its fields are its options, their 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar, cast, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from evalsvc.core.records import Case, Completion, Score, ScorerSpec
 from evalsvc.core.registry import Registry
-from evalsvc.errors import JobError
+from evalsvc.errors import JobError, ScoringError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,24 @@ class CorpusScore:
 
     value: float
     signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """One more request that a score needs, and how what comes back becomes the score, or asks for yet another.
+
+    ``step`` names the request within its answer (``judge``, ``judge/swapped``): it is recorded as an outcome of its
+    own, under the same limits, retries and counts as any other. ``of`` is who is asked: the job's judge, or the model
+    that gave the answer. ``messages`` and ``params`` are what it is asked with; for ``completions`` the one message's
+    content is the prompt as it is.
+    """
+
+    step: str
+    of: Literal["judge", "model"]
+    messages: list[dict[str, Any]]
+    read: Callable[[Completion], Score | FollowUp]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    api: str = "chat"
 
 
 class Scorer(ABC):
@@ -45,6 +63,8 @@ class Scorer(ABC):
     needs: ClassVar[str] = "expected"
     #: Whether there is a score of all answers together: the scores are `CountedScore`s, and `aggregate` is called.
     corpus: ClassVar[bool] = False
+    #: The least and the greatest score; one that reaches beyond 0 to 1 cannot be a primary's.
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @property
     def offload(self) -> bool:
@@ -70,6 +90,41 @@ class Scorer(ABC):
     def aggregate(self, parts: Sequence[float]) -> CorpusScore:
         """The corpus score of `parts` summed over at least one answer; for scorers with `corpus` only."""
         raise NotImplementedError
+
+
+class AskingScorer(Scorer):
+    """A scorer that takes a model: instead of a score it gives the request that leads to one. Pure like any other."""
+
+    __slots__ = ()
+
+    #: Whether it compares the answers of both arms to a case: `follow_up_pair` is called, and not `follow_up`.
+    paired: ClassVar[bool] = False
+    #: Whether it asks the job's judge, who is tried with `canaries` first.
+    judged: ClassVar[bool] = False
+
+    def follow_up(self, case: Case, completion: Completion) -> Score | FollowUp:
+        """The score of an answer, or the request it takes.
+
+        Raises:
+            ScoringError: this answer cannot be scored; its score is missing.
+        """
+        raise NotImplementedError
+
+    def follow_up_pair(self, case: Case, candidate: Completion, baseline: Completion) -> Score | FollowUp:
+        """The candidate's score beside the baseline's, which is 1 minus it; for scorers with `paired`.
+
+        Raises:
+            ScoringError: these answers cannot be compared; the scores of both are missing.
+        """
+        raise NotImplementedError
+
+    def canaries(self, case: Case) -> Iterable[tuple[str, FollowUp]]:  # noqa: ARG002 - each judge has its own
+        """Answers that deserve nothing, by name, each with a follow-up whose score is 0 unless the judge is fooled."""
+        return ()
+
+    def score(self, case: Case, completion: Completion) -> Score:  # noqa: ARG002 - the contract of a scorer
+        """Never called: see `follow_up`."""
+        raise ScoringError("this scorer takes a model")
 
 
 SCORERS: Registry[type[Scorer]] = Registry("scorer")
