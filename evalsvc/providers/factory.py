@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from evalsvc.core.records import Completion, Request
 from evalsvc.errors import ConfigError
+from evalsvc.providers.aiohttp_transport import AiohttpTransport
 from evalsvc.providers.base import Provider
 from evalsvc.providers.openai_http import OpenAIProvider
-from evalsvc.providers.transport import AiohttpTransport, Transport
+from evalsvc.providers.transport import Transport
 
 TransportName = Literal["aiohttp", "pyreqwest"]
 

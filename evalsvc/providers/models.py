@@ -7,7 +7,8 @@ import json
 import aiohttp
 
 from evalsvc.errors import AuthenticationFailed, Garbled, ModelNotFound, Overloaded, ProviderError, RequestRejected
-from evalsvc.providers.transport import error_of, too_big
+from evalsvc.providers.aiohttp_transport import error_of
+from evalsvc.providers.transport import too_big
 
 _MOST_BYTES = 8 * 2**20
 

@@ -17,11 +17,12 @@ import openai
 
 from evalsvc.core.records import Completion, Request
 from evalsvc.errors import DeadlineExceeded, Garbled, ProviderError, Unreachable
+from evalsvc.providers.aiohttp_transport import error_of
 from evalsvc.providers.openai_http import body_of, without_key
 from evalsvc.providers.replies import completion_of, raise_for
 from evalsvc.providers.responses import StreamedResponse, flat_tool, response_of
 from evalsvc.providers.streams import StreamedAnswer
-from evalsvc.providers.transport import CONNECT_S, Feed, Reply, error_of, is_stream, too_big
+from evalsvc.providers.transport import CONNECT_S, Feed, Reply, is_stream, too_big
 
 _NAMED = ("model", "messages", "prompt", "input", "stream")
 

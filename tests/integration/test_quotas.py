@@ -21,8 +21,8 @@ import pytest
 from evalsvc.core.records import Arm, Case, Completion, Request
 from evalsvc.engine.limits import EndpointLimits, Result
 from evalsvc.errors import ProviderError, RateLimited
+from evalsvc.providers.aiohttp_transport import AiohttpTransport
 from evalsvc.providers.openai_http import OpenAIProvider
-from evalsvc.providers.transport import AiohttpTransport
 from evalsvc.simulator.profile import Latency, ModelProfile, Profile
 from evalsvc.simulator.quota import QuotaTerms, Tier
 from evalsvc.simulator.server import build_app, serve
