@@ -18,7 +18,6 @@ from evalsvc.suites.row_format import Draft, RowFormat
 from evalsvc.suites.strict_json import Fault, loads
 from evalsvc.suites.tables import Row, kind_of
 from evalsvc.suites.values import describe, missing_or_wrong, obj
-from evalsvc.suites.yaml_rows import load_yaml
 
 _TEST_KEYS = ("vars", "assert", "metadata", "description", "options", "threshold", "id")
 _COLUMN = re.compile(r"__(expected\d*|metadata:.+|prefix|suffix|description|metric|threshold)")
@@ -57,6 +56,8 @@ def _configuration(file: BinaryIO, data_set: DataSet) -> Iterator[Case]:
     raw = file.read(data_set.max_row_bytes + 1)
     if len(raw) > data_set.max_row_bytes:
         raise data_set.error(f"more than {data_set.max_row_bytes} bytes, which is read whole; write it as JSONL")
+    from evalsvc.suites.yaml_rows import load_yaml  # noqa: PLC0415 - the parser is needed for these files only
+
     value, lines = load_yaml(raw, data_set)
     config = value if isinstance(value, dict) else {"tests": value}
     try:
