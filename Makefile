@@ -35,6 +35,10 @@ bench: $(VENV)/run.stamp           ## what a request costs, beside the least it 
 	-$(BIN)/python benchmarks/rivals.py
 	-$(BIN)/python benchmarks/servers.py
 
+.PHONY: soak
+soak: $(VENV)/dev.stamp packages   ## kills, power cuts, full and failing disks, for half an hour; docs/reliability.md
+	$(BIN)/python tests/soak.py
+
 lock:                              ## pin the dependencies anew, with hashes (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--group build pyproject.toml -o requirements/run.txt

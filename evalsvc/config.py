@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalsvc.core.invalid import explain, first_error, unknown_key
+from evalsvc.core.records import RECORDED
 from evalsvc.core.settings import PluginSettings, ServerSettings, SigningSettings, TelemetrySettings
 from evalsvc.core.toml_source import KeyPath, TomlSource, dotted
 from evalsvc.engine.settings import EngineSettings
@@ -229,9 +230,12 @@ def _endpoint(
     except ValidationError as error:
         message = explain(error.errors()[0], EndpointSettings)
     else:
-        if endpoint.base_url is not None or alias == _SIMULATOR:
+        if alias == RECORDED:
+            message = "in a job this means answers from a file, so it would never be asked: give it another name"
+        elif endpoint.base_url is not None or alias == _SIMULATOR:
             return endpoint
-        path, message = (*path, "base_url"), "missing; the root of an OpenAI-compatible API"
+        else:
+            path, message = (*path, "base_url"), "missing; the root of an OpenAI-compatible API"
     if alias in table.endpoints:
         raise source.error(path, message)
     raise ConfigError(message, file="environment", key=dotted(path))

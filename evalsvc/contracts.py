@@ -58,8 +58,8 @@ _CASES = 600
 def check_scorer(name: str, case: Case, options: Mapping[str, Any] | None = None) -> None:
     """Check a registered scorer on a case that suits it.
 
-    It accepts the case; every answer ends in a value in [0, 1], in None or in a ScoringError; the same answer gets the
-    same score; the case is left as it was; the scorer can go to another thread's queue (it is pickled).
+    It accepts the case; every answer ends in a value within its bounds ([0, 1]), in None or in a ScoringError; the same
+    answer gets the same score; the case is left as it was; the scorer can go to another thread's queue (it is pickled).
     """
     scorer = build(ScorerSpec(name=name, label=name, options=dict(options or {})))
     lack = scorer.check(case)
@@ -71,7 +71,8 @@ def check_scorer(name: str, case: Case, options: Mapping[str, Any] | None = None
         _hold(first == _scored(scorer, case, text), f"two scores of one answer ({text[:20]!r}) differ")
     _hold(pickle.dumps(case) == before, "score() changed the case")
     fault = scorer.fault(case, "cut off").value
-    _hold(fault == 0, f"an answer that is none scores {fault}")
+    wanted = 0 if scorer.bounds == (0.0, 1.0) else None
+    _hold(fault == wanted, f"an answer that is none scores {fault}")
 
 
 def _scored(scorer: Scorer, case: Case, text: str) -> float | str | None:
@@ -83,7 +84,9 @@ def _scored(scorer: Scorer, case: Case, text: str) -> float | str | None:
     _hold(isinstance(score.explanation, str), f"{said}the explanation is no text")
     if score.value is not None:
         _hold(isinstance(score.value, float | int), f"{said}{score.value!r} is no number")
-        _hold(math.isfinite(score.value) and 0 <= score.value <= 1, f"{said}{score.value} is not in [0, 1]")
+        low, high = scorer.bounds
+        within = math.isfinite(score.value) and low <= score.value <= high
+        _hold(within, f"{said}{score.value} is not in [{low:g}, {high:g}]")
     return score.value
 
 

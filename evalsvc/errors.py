@@ -111,6 +111,10 @@ class SchemaMismatch(StoreUnusable):
     """The database was written by a newer evalsvc, or is not one of ours."""
 
 
+class SchemaOlder(SchemaMismatch):
+    """The database was written by an older evalsvc: the next one that writes to it brings it up to date."""
+
+
 class ProviderError(EvalsvcError):
     """One model call did not give a completion.
 

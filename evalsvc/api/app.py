@@ -17,8 +17,9 @@ from evalsvc.api.bind import Names
 from evalsvc.api.front import UPLOAD_PATH, Front
 from evalsvc.api.guard import Access, Door, GuardedRoute, needs
 from evalsvc.api.limits import ApiLimits
-from evalsvc.api.pages import Pages, Report
+from evalsvc.api.pages import Pages
 from evalsvc.api.problems import ApiError, add_handlers, as_json, declared, problem_schemas
+from evalsvc.api.reports import MEDIA, ReportRoutes, Reports
 from evalsvc.api.service import Service
 from evalsvc.api.tokens import TokenBook
 
@@ -55,7 +56,7 @@ def make_app(
     folder: Path,
     host: str = "127.0.0.1",
     limits: ApiLimits | None = None,
-    report: Report | None = None,
+    reports: Reports | None = None,
     metrics: Metrics | None = None,
 ) -> Front:
     """The app; `Front.close` ends its streams when the daemon stops. Serve it with `evalsvc.api.server`.
@@ -66,7 +67,7 @@ def make_app(
         folder: where uploads lie while they arrive, on the disk where data sets stay; made when it is not there.
         host: the address the server is bound to (`evalsvc.api.bind.check_bind` says whether it may be).
         limits: what is taken from one client.
-        report: the page of a finished job's report: `evalsvc.api.reports.html_report`.
+        reports: draws reports; without it there are none.
         metrics: the exposition; without it ``/metrics`` is 404.
     """
     bounds = limits or ApiLimits()
@@ -74,7 +75,7 @@ def make_app(
     for left in folder.glob(f"{jobs.INCOMING}*"):  # of a daemon that was killed while they arrived
         rmtree(left, ignore_errors=True)
     closing = anyio.Event()
-    app = routes(service, tokens, folder, bounds, closing, report, metrics)
+    app = routes(service, tokens, folder, bounds, closing, reports, metrics)
     return Front(app, Names(host, bounds.hosts), bounds, closing)
 
 
@@ -84,7 +85,7 @@ def routes(
     folder: Path,
     limits: ApiLimits,
     closing: anyio.Event,
-    report: Report | None,
+    reports: Reports | None,
     metrics: Metrics | None,
 ) -> FastAPI:
     """All routes, without what stands before them."""
@@ -100,7 +101,8 @@ def routes(
     door = app.state.door = Door(tokens, limits)
     each = jobs.Jobs(service, folder, limits, closing)
     keys = access.Tokens(tokens, door, limits)
-    pages = Pages(service, each, door, report)
+    pages = Pages(service, each, door, reports)
+    drawn = ReportRoutes(service, reports)
     daemon = _Daemon(app, service, closing, metrics)
     add = _Adder(app)
 
@@ -115,6 +117,11 @@ def routes(
     add("GET", job, each.get, jobs.JobBody, 404, 422)
     add("GET", f"{job}/outcomes", each.outcomes, jobs.OutcomePage, 404, 422)
     add("GET", f"{job}/decision", each.decision, dict[str, Any], 404, 409, 422)
+    file: _Answers = {200: {"content": {kind: {} for kind in MEDIA.values()}, "description": "the file"}}
+    add("GET", f"{job}/report", drawn.report, None, 404, 409, 422, more=file)
+    add("GET", f"{job}/compare/{{second_id}}", drawn.compare, None, 404, 409, 422, more=file)
+    add("GET", f"{job}/calibration", each.calibration, dict[str, Any], 404, 422)
+    add("POST", f"{job}/calibration", each.calibrate, dict[str, Any], 404, 409, 422)
     add("GET", f"{job}/events", each.events, None, 404, 422, more=stream)
     add("POST", f"{job}/cancel", each.cancel, jobs.JobBody, 404, 409, 422)
     add("POST", f"{job}/resume", each.resume, jobs.JobBody, 404, 409, 422)

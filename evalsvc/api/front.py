@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evalsvc.api.bind import Names, host_of
 from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError, Where
+from evalsvc.telemetry.log import bind
 
 _LOG = logging.getLogger("evalsvc.api")
 
@@ -32,6 +35,9 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+#: On every answer, and as ``request`` in every line that is logged about it.
+REQUEST_ID = "x-request-id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 #: Answered however busy the daemon is: whoever watches it has to get through.
 _ALWAYS = ("/healthz", "/readyz", "/metrics")
@@ -65,8 +71,11 @@ class Front:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, self._limits.stream_write_s)
-        refusal = self._refusal(scope, Headers(scope=scope))
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        bind(request=request_id)  # each request has a task of its own, and what the server logs of it comes later
+        answer = _Answer(send, self._limits.stream_write_s, request_id)
+        refusal = self._refusal(scope, headers)
         try:
             if refusal is not None:
                 await refusal.response(scope, receive, answer.send)
@@ -101,6 +110,16 @@ class Front:
             yield
         finally:
             self._running -= 1
+
+
+def new_request_id() -> str:
+    """What a request is called that brings no usable name."""
+    return secrets.token_hex(8)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.getlist(REQUEST_ID)
+    return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else new_request_id()
 
 
 def too_large(cap: int) -> ApiError:
@@ -154,13 +173,14 @@ class _SlowReader(Exception):
 class _Answer:
     """An answer on its way: with the headers every answer has, and a limit on how long a reader takes for a piece."""
 
-    def __init__(self, send: Send, seconds: float) -> None:
+    def __init__(self, send: Send, seconds: float, request_id: str) -> None:
         self._send, self._seconds = send, seconds
+        self._headers = {**_HEADERS, REQUEST_ID: request_id}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in self._headers.items():
                 headers.setdefault(name, value)
         with anyio.move_on_after(self._seconds) as scope:
             await self._send(message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
 from shutil import rmtree
@@ -37,12 +37,12 @@ Limit = Annotated[int, Query(ge=1, le=200, description="at most so many")]
 
 
 class ProgressBody(BaseModel):
-    """How far a job is; of a job in hand more is told. Null: not known while nobody has the job in hand."""
+    """How far a job is: answers recorded of those planned; of a job in hand more is told."""
 
     model_config = ConfigDict(extra="allow")
 
-    recorded: int | None
-    total: int | None
+    recorded: int
+    total: int
 
 
 class JobBody(BaseModel):
@@ -103,6 +103,7 @@ class Jobs:
         request: Request,
         priority: Annotated[int, Query(ge=-1000, le=1000, description="higher ones start first")] = 0,
         limit: Annotated[int | None, Query(ge=1, le=_MOST, description="at most so many cases a suite")] = None,
+        itself: Annotated[bool, Query(description="the baseline takes the candidate's place, too")] = False,
         idempotency_key: Annotated[str | None, Header(pattern=r"^[!-~]{1,255}$")] = None,
     ) -> Response:
         """File a job: its text as part `job`, each of its files as a part named by its path in the job."""
@@ -113,7 +114,14 @@ class Jobs:
             async with _folder_in(self._folder) as folder:
                 job, files = await receive_parts(request, folder, self._limits)
                 filed = await self._service.submit(
-                    Upload(job=job, files=files, idempotency_key=idempotency_key, priority=priority, limit=limit)
+                    Upload(
+                        job=job,
+                        files=files,
+                        idempotency_key=idempotency_key,
+                        priority=priority,
+                        limit=limit,
+                        itself=itself,
+                    )
                 )
         finally:
             self._uploads -= 1
@@ -162,12 +170,42 @@ class Jobs:
         return _page(items, after)
 
     @needs(Access.VIEW)
-    async def decision(self, job_id: JobId) -> Response:
-        """The decision record."""
+    async def decision(
+        self,
+        job_id: JobId,
+        name: Annotated[
+            Literal["record", "dsse"], Query(alias="format", description="dsse: the signed envelope of the record")
+        ] = "record",
+    ) -> Response:
+        """The decision record, or the signed envelope it is in."""
         row = await self._service.job(job_id)
         if row.record is None:
             raise ApiError(409, f"the job is {row.state}: there is no decision yet", code="not_decided")
-        return as_json(row.record)
+        if name == "record":
+            return as_json(row.record)
+        if row.envelope is None:
+            raise ApiError(409, "the record is not signed: no [signing] key_file is configured", code="not_signed")
+        return as_json(row.envelope)
+
+    @needs(Access.SUBMIT)
+    async def calibrate(
+        self,
+        job_id: JobId,
+        resamples: Annotated[int, Query(ge=1, le=10_000, description="how often to deal and judge")] = 400,
+    ) -> Response:
+        """Deal the answers that one model gave in a decided job to both arms, judge, and store how often gates flip."""
+        row = await self._service.job(job_id)
+        if row.record is None:
+            raise ApiError(409, f"the job is {row.state}: it has not asked everything", code="not_decided")
+        return as_json(await self._service.calibrate(job_id, resamples))
+
+    @needs(Access.VIEW)
+    async def calibration(self, job_id: JobId) -> Response:
+        """The newest calibration by the answers of a job."""
+        found = await self._service.calibration(job_id)
+        if found is None:
+            raise ApiError(404, f"nothing was calibrated by job {job_id}", code="not_calibrated")
+        return as_json(found)
 
     @needs(Access.VIEW)
     async def events(
@@ -205,7 +243,7 @@ class Jobs:
             "name": row.name,
             "state": row.state.value,
             "reason": row.reason,
-            "progress": self._service.progress(row.id) or _finished(row.record),
+            "progress": {**_filed(row), **(self._service.progress(row.id) or {})},
             "priority": row.priority,
             "decision": record.get("decision"),
             "simulated": record["job"]["simulated"] if record else None,
@@ -220,10 +258,9 @@ class Jobs:
         self._streams -= 1
 
 
-def _finished(record: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The progress of a decided job: all that was asked is recorded."""
-    count = record["evidence"]["outcomes"] if record else None
-    return {"recorded": count, "total": count}
+def _filed(row: JobRow) -> dict[str, Any]:
+    """How far a job is as it is filed; of a decided one all that was asked is recorded."""
+    return {"recorded": row.recorded, "total": row.recorded if row.record else row.requests}
 
 
 def _page(items: list[bytes], after: int | None) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from http import HTTPStatus
 from importlib import resources
@@ -18,12 +17,10 @@ from starlette.responses import Response
 from evalsvc.api.guard import Access, Door, needs
 from evalsvc.api.jobs import JobId, Jobs
 from evalsvc.api.problems import ApiError
+from evalsvc.api.reports import Reports
 from evalsvc.api.service import Service
 from evalsvc.core.states import ENDED
 from evalsvc.reports.inert import visible
-
-#: Gives the report of a job as one HTML page. Raises `JobNotFound`, `StoreError` while it is not decided.
-Report = Callable[[str], Awaitable[str]]
 
 _JOBS = 50
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
@@ -52,11 +49,11 @@ class Pages:
         service: the daemon behind them.
         jobs: how a job is shown.
         door: whether somebody is signed in.
-        report: the report page of a finished job; None: there is none.
+        reports: draws the report of a finished job; None: nothing does.
     """
 
-    def __init__(self, service: Service, jobs: Jobs, door: Door, report: Report | None) -> None:
-        self._service, self._jobs, self._door, self._report = service, jobs, door, report
+    def __init__(self, service: Service, jobs: Jobs, door: Door, reports: Reports | None) -> None:
+        self._service, self._jobs, self._door, self._reports = service, jobs, door, reports
 
     @needs(Access.VIEW)
     async def start(
@@ -78,9 +75,9 @@ class Pages:
     async def report(self, job_id: JobId) -> Response:
         """The report of a finished job: one file that loads nothing and may do nothing."""
         row = await self._service.job(job_id)
-        if row.record is None or self._report is None:
+        if row.record is None or self._reports is None:
             raise ApiError(409, f"the job is {row.state}: there is no report yet", code="not_decided")
-        html = await self._report(job_id)
+        html = await self._reports.page(job_id)
         return Response(html, media_type="text/html", headers={"Content-Security-Policy": policy_of(html)})
 
     @needs(Access.PUBLIC)

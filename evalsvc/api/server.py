@@ -10,12 +10,15 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from evalsvc.api.front import Front
+from evalsvc.api.front import Front, new_request_id
 from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError
 
 _HEAD_BYTES = 64 * 1024
-_CLOSING = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+_CLOSING = (
+    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %s\r\n"
+    b"connection: close\r\n\r\n%s"
+)
 
 
 def server_config(app: Front, limits: ApiLimits | None = None, *, grace_s: float = 5) -> uvicorn.Config:
@@ -124,5 +127,6 @@ class TimedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         self._within(None)
         body = bytes(ApiError(status, message).response.body)
-        self.transport.write(_CLOSING % (f"{status} {HTTPStatus(status).phrase}".encode(), len(body), body))
+        said = f"{status} {HTTPStatus(status).phrase}".encode()
+        self.transport.write(_CLOSING % (said, len(body), new_request_id().encode(), body))
         self.transport.close()

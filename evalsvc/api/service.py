@@ -17,7 +17,7 @@ class Upload:
     """A job as it was sent: the text of job.toml, and its data sets by their path in the job.
 
     The files lie where the daemon wrote them while they arrived, under names of its own; whoever takes the upload moves
-    them to where they stay, by content hash.
+    them to where they stay, by content hash. ``itself``: ask the baseline in both places, to calibrate by it.
     """
 
     job: bytes
@@ -25,6 +25,7 @@ class Upload:
     idempotency_key: str | None = None
     priority: int = 0
     limit: int | None = None
+    itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,10 @@ class Service(Protocol):
         ...
 
     def progress(self, job_id: str) -> Mapping[str, Any] | None:
-        """How far a running job is, JSON-ready (total, recorded, rate, eta_s, in flight, reason, ...); None else."""
+        """How far a job in hand is, JSON-ready (recorded, total, rate, eta_s, in flight, reason, ...); None else.
+
+        Without ``recorded`` and ``total`` until it has begun: then they are as they are filed.
+        """
         ...
 
     async def outcomes(self, job_id: str, *, limit: int, after: int) -> Sequence[Mapping[str, Any]]:
@@ -81,6 +85,17 @@ class Service(Protocol):
 
     def events(self, job_id: str, *, after: int) -> AsyncIterator[Event]:
         """Events with an id > ``after``, then new ones as they come; ends when the job has ended."""
+        ...
+
+    async def calibrate(self, job_id: str, resamples: int) -> Mapping[str, Any]:
+        """Deal a decided job's answers of one model to both arms, judge, and store what comes of it.
+
+        Raises `InputError` where it asked no model twice, `StoreError` before it is decided.
+        """
+        ...
+
+    async def calibration(self, job_id: str) -> Mapping[str, Any] | None:
+        """The newest calibration by a job's answers, JSON-ready; None where there is none."""
         ...
 
     def ready(self) -> str | None:

@@ -20,12 +20,12 @@ from evalsvc.jobfile.document import document_of, job_in
 from evalsvc.jobfile.reader import against_itself
 from evalsvc.reports import calibration_text
 from evalsvc.store.calibrations import Calibrations
-from evalsvc.store.database import open_database
+from evalsvc.store.database import Database, open_database
 from evalsvc.store.jobs import JobRow, JobStore
 from evalsvc.store.listing import Listing
 from evalsvc.store.views import Views
 
-__all__ = ["Ask", "as_text", "calibrate"]
+__all__ = ["Ask", "as_text", "calibrate", "calibrate_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +49,23 @@ async def calibrate(prepared: PreparedJob, ask: Ask, *, display: Display) -> dic
     document = document_of(prepared.file)
     wanted = ask.job if ask.job is not None else await _asked(prepared, ask, display)
     async with open_database(Path(prepared.config.store.path)) as database:
-        job_id = await Listing(database).find(wanted)
-        row = await JobStore(database).get(job_id)
-        arms, each = _usable(row, key_of(document))
-        repeats = await Views(database).repeats(prepared.job, job_id, arms, each)
-        found = await run_sync(_dealt, prepared.job, repeats, ask.resamples)
-        record: Mapping[str, Any] = row.record or {}
-        result = {**found, "arms": arms, "merkle_root": record["evidence"]["merkle_root"]}
-        await Calibrations(database).add(key_of(document), job_id, result, now=time.time())
-    return {"job": job_id, "name": prepared.job.name, "baseline": prepared.job.arms[Arm.BASELINE].model, **result}
+        row = await JobStore(database).get(await Listing(database).find(wanted))
+        return await calibrate_by(database, prepared.job, row, key_of(document), ask.resamples)
+
+
+async def calibrate_by(database: Database, job: Job, row: JobRow, key: str, resamples: int) -> dict[str, Any]:
+    """Deal the answers of a finished job to the arms of ``job``, judge, and store the calibration under ``key``.
+
+    Raises:
+        InputError, StoreError: it has other suites or gates, is not finished, or asked each case once.
+    """
+    arms, each = _usable(row, key)
+    repeats = await Views(database).repeats(job, row.id, arms, each)
+    found = await run_sync(_dealt, job, repeats, resamples)
+    record: Mapping[str, Any] = row.record or {}
+    result = {**found, "arms": arms, "merkle_root": record["evidence"]["merkle_root"]}
+    await Calibrations(database).add(key, row.id, result, now=time.time())
+    return {"job": row.id, "name": job.name, "baseline": job.arms[Arm.BASELINE].model, **result}
 
 
 def as_text(found: Mapping[str, Any], *, color: bool, width: int) -> str:

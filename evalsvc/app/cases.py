@@ -18,4 +18,5 @@ def cases_of(file: jobfile.JobFile, spec: SuiteSpec, *, max_row_bytes: int) -> I
         name_for_errors=file.names[spec.dataset],
         max_row_bytes=max_row_bytes,
         examples=None if shown is None else (file.files[shown], file.names[shown]),
+        answers=None if spec.answers is None else (file.files[spec.answers], file.names[spec.answers]),
     )

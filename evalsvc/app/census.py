@@ -16,15 +16,21 @@ from evalsvc.core.records import Case
 class Census:
     """One suite's cases, by place in the data set: eight bytes each.
 
-    ``chars`` are those of a prompt and its tools, the system prompt left out; ``category`` indexes ``codes``.
+    ``chars`` are those of a prompt and its tools, the system prompt left out; ``category`` indexes ``codes``;
+    ``cluster`` numbers what each case belongs to (empty where the suite's cases come in no clusters).
     """
 
     chars: array[int] = field(default_factory=lambda: array("I"))
     category: array[int] = field(default_factory=lambda: array("I"))
     codes: dict[str, int] = field(default_factory=dict)
+    cluster: array[int] = field(default_factory=lambda: array("I"))
+    labels: dict[bytes, int] = field(default_factory=dict)
 
-    def add(self, case: Case) -> None:
-        """Count one more case."""
+    def add(self, case: Case, cluster: str | None = None) -> None:
+        """Count one more case; ``cluster`` is the key of its metadata that names what it belongs to."""
+        if cluster is not None:
+            label = orjson.dumps(case.metadata.get(cluster), option=orjson.OPT_SORT_KEYS)
+            self.cluster.append(self.labels.setdefault(label, len(self.labels)))
         self.chars.append(_chars(case))
         self.category.append(self.codes.setdefault(case.category, len(self.codes)))
 
@@ -36,6 +42,14 @@ class Census:
             chars, category = (array("I", [values[place] for place in places]) for values in (chars, category))
         names = list(self.codes)
         return {names[code]: count for code, count in Counter(category).items()}, sum(chars)
+
+    def cluster_sizes(self, positions: array[int] | None) -> list[int] | None:
+        """How many cases each cluster has, of those that `taking_part` counts; None where there are no clusters."""
+        if not self.cluster:
+            return None
+        if positions is None:
+            return list(Counter(self.cluster).values())
+        return list(Counter(self.cluster[place] for place, at in enumerate(positions) if at >= 0).values())
 
 
 def _chars(case: Case) -> int:

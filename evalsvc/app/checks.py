@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import resource
 import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,15 +21,14 @@ from evalsvc.app.process import allow_sockets
 from evalsvc.app.reading import run
 from evalsvc.app.signing import signer_of
 from evalsvc.config import Config, api_key
-from evalsvc.errors import ConfigError, StoreError
+from evalsvc.errors import ConfigError, SchemaOlder, StoreError
 from evalsvc.providers.settings import EndpointSettings
 from evalsvc.store.checkup import DatabaseFacts, database_facts
 from evalsvc.store.database import SQLITE_VERSION, room
+from evalsvc.store.place import NETWORKED, file_system
 
 _MIB = 2**20
 _LITTLE_ROOM, _TOO_LITTLE_ROOM = 2**30, 100 * _MIB
-#: File systems on which SQLite's log and file locks do not hold.
-_NETWORKED = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|9p|ceph|glusterfs|lustre|afs|fuse\.(sshfs|s3fs|rclone|gcsfuse)")
 _RELEASED = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 _FAR_AWAY = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _COARSE_S = 1e-4
@@ -135,6 +132,8 @@ def database(path: Path) -> tuple[DatabaseFacts | None, Check]:
         return None, _missing(path)
     try:
         facts = run(lambda: database_facts(path))
+    except SchemaOlder as error:
+        return None, ok("database", f"{error} (with a copy of it beside)")
     except StoreError as error:
         return None, problem("database", str(error), "see docs/operations.md: upgrade, or restore a backup")
     by = {True: "in use by an evalsvc process", False: "not in use", None: "in use or not: not known here"}[facts.held]
@@ -158,7 +157,7 @@ def _missing(path: Path) -> Check:
 
 def disk(path: Path, *, free: int, system: str | None) -> Check:
     """The disk of the database. ``free`` is in bytes, ``system`` the kind of its file system."""
-    if system is not None and _NETWORKED.fullmatch(system):
+    if system is not None and NETWORKED.fullmatch(system):
         found = f"{path} is on a network file system ({system}): its locks and SQLite's log cannot be relied on"
         return problem("disk", found, "keep the database on a local disk or a block device")
     said = f"{free / _MIB:,.0f} MiB free"
@@ -167,19 +166,6 @@ def disk(path: Path, *, free: int, system: str | None) -> Check:
     if free < _LITTLE_ROOM:
         return warning("disk", said, "make room, or set store.keep_days")
     return ok("disk", f"{said} on {system or 'a file system of unknown kind'}")
-
-
-def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """The kind of file system a file is on; None where that cannot be told."""
-    with suppress(OSError):
-        real, best, found = path.resolve(), -1, None
-        for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            mounted, _, rest = line.partition(" - ")
-            point = Path(re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), mounted.split()[4]))
-            if real.is_relative_to(point) and len(point.parts) >= best:  # of two on one point the later one is seen
-                best, found = len(point.parts), rest.split()[0]
-        return found
-    return None
 
 
 def monotonic_clock(*, monotonic: bool, resolution: float) -> Check:

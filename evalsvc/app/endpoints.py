@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Self
@@ -131,7 +131,7 @@ def _recorded(work: Work) -> Endpoint:
 class _AlwaysUp(EndpointHealth):
     """A recording cannot be down: an answer that is not in it is not in it, however many there are of these."""
 
-    def failed(self, case: int, kind: str, why: str) -> None:
+    def failed(self, case: Hashable, kind: str, why: str) -> None:
         """Nothing follows for the others."""
 
 

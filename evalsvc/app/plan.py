@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from evalsvc.core.records import Arm, Role, SuiteSpec
 from evalsvc.decide.gauges import Assumptions
 from evalsvc.decide.pilot import Truth, facts, learn, stated
 from evalsvc.decide.plan_words import plan_warnings, summary
-from evalsvc.decide.planning import JobPlan, make_plan, sizes_of
+from evalsvc.decide.planning import ICC, JobPlan, Sizes, make_plan, sizes_of
 from evalsvc.engine.plan import planned_positions
 from evalsvc.reports import plan_text
 from evalsvc.reports.inert import plain
@@ -33,10 +33,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The cases that take part: by suite and category, and the characters of their prompts by suite."""
+    """The cases that take part: by suite and category, and the characters of their prompts by suite.
+
+    ``clusters`` are the sizes of a suite's clusters, None where its cases stand for themselves.
+    """
 
     counts: Mapping[str, Mapping[str, int]]
     chars: Mapping[str, int]
+    clusters: Mapping[str, Sequence[int] | None]
 
     def cases(self, suite: str) -> int:
         """Cases of one suite."""
@@ -59,7 +63,9 @@ class Pilot:
 
 def warnings_before(prepared: PreparedJob) -> list[str]:
     """What keeps the job's gates from PASS whatever the models do, safe to print: said before anything is asked."""
-    found = plan_warnings(prepared.job, sizes_of(prepared.job, asked_of(prepared).counts), Assumptions())
+    asked = asked_of(prepared)
+    sizes = sizes_of(prepared.job, asked.counts, asked.clusters)
+    found = plan_warnings(prepared.job, sizes, Assumptions())
     return [plain(warning) for warning in found]
 
 
@@ -67,7 +73,7 @@ def plan_of(prepared: PreparedJob, said: Said, pilot: Pilot | None = None) -> di
     """The plan as one JSON-ready dict (schema `SCHEMA`); what it rests on stands in ``assumptions``."""
     job, asked = prepared.job, asked_of(prepared)
     truth = stated(Truth() if pilot is None else learn(pilot.evidence, job), **asdict(said))
-    sizes, usual = sizes_of(job, asked.counts), _usual(prepared, pilot, truth)
+    sizes, usual = sizes_of(job, asked.counts, asked.clusters), _usual(prepared, pilot, truth)
     made = make_plan(job, sizes, truth.assumptions)
     return {
         "schema": SCHEMA,
@@ -85,7 +91,7 @@ def plan_of(prepared: PreparedJob, said: Said, pilot: Pilot | None = None) -> di
         "chance_each": made.each,
         "spend": _as_json(_spend(prepared, asked, usual)),
         "proposed": {"sizes": made.lacking, "spend": _proposed(prepared, asked, usual, made)},
-        "assumptions": [*map(asdict, facts(truth, made)), *_habits(prepared, usual)],
+        "assumptions": [*map(asdict, facts(truth, made)), *_alike(sizes), *_habits(prepared, usual)],
         "pilot": None if pilot is None else {"job": pilot.job_id, "cases": pilot.asked.total[0]},
         "warnings": [*plan_warnings(job, sizes, truth.assumptions), *prepared.warnings],
         "summary": summary(made),
@@ -106,6 +112,7 @@ def asked_of(prepared: PreparedJob) -> Asked:
     return Asked(
         counts={suite: counts for suite, (counts, _) in found.items()},
         chars={suite: chars for suite, (_, chars) in found.items()},
+        clusters={suite: prepared.census[suite].cluster_sizes(places) for suite, places in positions.items()},
     )
 
 
@@ -168,6 +175,17 @@ def _as_json(cost: Spend) -> dict[str, Any]:
             for arm, each in cost.arms.items()
         },
     }
+
+
+def _alike(sizes: Sizes) -> Iterator[dict[str, Any]]:
+    """How much the cases of a cluster are worth less than as many that stand for themselves."""
+    for evidence, clusters in sizes.clusters.items():
+        n, effect = sizes.evidence[evidence], sizes.design_effect(evidence)
+        words = (
+            f"{ICC:.0%} of the variance lies between the {clusters:,} clusters of {evidence} cases: "
+            f"{n:,} cases are worth about {n / effect:,.0f}"
+        )
+        yield {"name": f"icc_{evidence}", "value": ICC, "words": words, "source": "assumed"}
 
 
 def _habits(prepared: PreparedJob, usual: Mapping[Arm, Usual]) -> Iterator[dict[str, Any]]:

@@ -17,29 +17,26 @@ from evalsvc.core.records import GATES, Arm, Case, SuiteSpec
 from evalsvc.decide.verdict import gates
 from evalsvc.engine.plan import planned_positions
 from evalsvc.errors import JobError
+from evalsvc.jobfile.reader import against_itself
 from evalsvc.providers.settings import EndpointSettings
-from evalsvc.scoring.base import Scorer, build
+from evalsvc.scoring.base import AskingScorer, Scorer, build, is_judged
 from evalsvc.suites.answers import RecordedAnswers
 from evalsvc.suites.base import FORMATS
 from evalsvc.suites.prompt import template_fault
-from evalsvc.suites.reading import detect
-
-#: Formats in which a key means what it is called: nothing is interpreted.
-_NO_GUESS = frozenset({"native", "csv", "parquet"})
+from evalsvc.suites.reading import WITH_ANSWERS, detect, fitting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedJob(Work):
     """A job that has been read and checked whole: every file, option, endpoint and key it names is there.
 
-    ``counts`` are the cases of each suite and ``census`` what they look like, before ``--limit``; ``formats`` are those
-    the suites are read in; ``warnings`` belong into the record.
+    ``counts`` are the cases of each suite and ``census`` what they look like, before ``--limit``; ``warnings`` belong
+    into the record.
     """
 
     file: jobfile.JobFile
     counts: Mapping[str, int]
     census: Mapping[str, Census]
-    formats: Mapping[str, str]
     warnings: Sequence[str]
 
     def cases(self, suite: str) -> Iterator[Case]:
@@ -82,14 +79,17 @@ def prepare(
 
 
 def prepare_upload(
-    raw: bytes, files: Mapping[str, Path], *, settings: config.Config, limit: int | None = None
+    raw: bytes, files: Mapping[str, Path], *, settings: config.Config, limit: int | None = None, itself: bool = False
 ) -> PreparedJob:
     """The same for a job that was uploaded: ``files`` are where those that came with it lie, by their path in the job.
+
+    ``itself``: the baseline takes the candidate's place, too.
 
     Raises:
         JobError, ConfigError: the first thing found wrong, with file, line, key.
     """
-    return _prepared(jobfile.read_upload(raw, files, limit=limit), settings, Rehearsal(arguments=()))
+    file = jobfile.read_upload(raw, files, limit=limit)
+    return _prepared(against_itself(file) if itself else file, settings, Rehearsal(arguments=()))
 
 
 def _prepared(file: jobfile.JobFile, settings: config.Config, rehearsal: Rehearsal) -> PreparedJob:
@@ -110,6 +110,7 @@ def _prepared(file: jobfile.JobFile, settings: config.Config, rehearsal: Rehears
         census={suite.name: Census() for suite in file.job.suites},
         warnings=[],
     )
+    _check_judge(file, prepared.scorers)
     prompts = Prompts()
     counts = {suite.name: _check_cases(prepared, suite, prompts) for suite in file.job.suites}
     warnings = [*prompts.warnings(), *_guessed(prepared)]
@@ -118,17 +119,14 @@ def _prepared(file: jobfile.JobFile, settings: config.Config, rehearsal: Rehears
 
 
 def _endpoints(file: jobfile.JobFile, settings: config.Config) -> dict[str, EndpointSettings]:
-    found = {}
-    for arm, spec in file.job.arms.items():
-        if spec.recorded:
-            continue
-        if spec.endpoint not in settings.endpoints:
+    asked = {arm.value: spec.endpoint for arm, spec in file.job.arms.items() if not spec.recorded}
+    if file.job.judge is not None:
+        asked["judge"] = file.job.judge.endpoint
+    for table, name in asked.items():
+        if name not in settings.endpoints:
             known = ", ".join(sorted(settings.endpoints))
-            raise file.error(
-                (arm.value, "endpoint"), f"no endpoint {spec.endpoint!r} in the configuration; known: {known}"
-            )
-        found[spec.endpoint] = settings.endpoints[spec.endpoint]
-    return found
+            raise file.error((table, "endpoint"), f"no endpoint {name!r} in the configuration; known: {known}")
+    return {name: settings.endpoints[name] for name in asked.values()}
 
 
 def _recorded(file: jobfile.JobFile, max_row_bytes: int) -> dict[Arm, RecordedAnswers]:
@@ -162,7 +160,29 @@ def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
         except JobError as error:
             option = (error.key,) if error.key and error.key in spec.options else ()
             raise file.error((*key, *option), error.message) from None
+        if is_judged(scorers[-1][1]) and file.job.judge is None:
+            said = f"{spec.name} asks a judge: name one in the table [judge] (endpoint, model)"
+            raise file.error(key, said)
+        wrong = _misplaced(spec.label, scorers[-1][1], primary=place == 0)
+        if wrong is not None:
+            raise file.error(key, wrong)
     return scorers
+
+
+def _misplaced(label: str, scorer: Scorer, *, primary: bool) -> str | None:
+    """Why a scorer cannot stand where it does, or be called what it is; None where it can."""
+    low, high = scorer.bounds
+    if primary and (low < 0 or high > 1):
+        return "gates need scores from 0 to 1, and its scores are others: it can stand in also, not as scorer"
+    if isinstance(scorer, AskingScorer) and (label == "answer" or "/" in label):
+        return f'what it asks is recorded under its label: "{label}" cannot be one (not "answer", no "/")'
+    return None
+
+
+def _check_judge(file: jobfile.JobFile, scorers: Mapping[str, Sequence[tuple[str, Scorer]]]) -> None:
+    """A judge that nobody asks is a mistake: of whoever forgot the scorer, or left the table behind."""
+    if file.job.judge is not None and not any(is_judged(scorer) for found in scorers.values() for _, scorer in found):
+        raise file.error(("judge",), "no suite asks it: use the scorer judge or judge_pair, or remove the table")
 
 
 def _check_gates(file: jobfile.JobFile) -> None:
@@ -190,16 +210,27 @@ def _formats(file: jobfile.JobFile, max_row_bytes: int) -> dict[str, str]:
                 ("suites", index, "format"), f"unknown format {spec.format!r}; known: auto, {', '.join(FORMATS)}"
             )
         path = file.files[spec.dataset]
-        found[spec.name] = detect(path, spec, name_for_errors=file.names[spec.dataset], max_row_bytes=max_row_bytes)
+        name = detect(path, spec, name_for_errors=file.names[spec.dataset], max_row_bytes=max_row_bytes)
+        if spec.answers is not None and name not in WITH_ANSWERS:
+            said = f"not with the format {name}: its rows hold what is expected; {', '.join(WITH_ANSWERS)} may have one"
+            raise file.error(("suites", index, "answers"), said)
+        found[spec.name] = name
     return found
 
 
 def _guessed(prepared: PreparedJob) -> Iterator[str]:
-    """What was found by looking and can be wrong: said in the record."""
+    """What was found by looking and could as well have been another: said in the record."""
     for spec in prepared.job.suites:
-        name = prepared.formats[spec.name]
-        if spec.format == "auto" and name not in _NO_GUESS:
-            yield f'suite {spec.name}: {spec.dataset} was read as {name} by the look of it (format = "{name}" says so)'
+        if spec.format != "auto":
+            continue
+        file = prepared.file
+        max_row_bytes = prepared.config.engine.max_row_mb * 2**20
+        first, *others = fitting(
+            file.files[spec.dataset], spec, name_for_errors=file.names[spec.dataset], max_row_bytes=max_row_bytes
+        )
+        if others:
+            named = f'format = "{first}" says so'
+            yield f"suite {spec.name}: {spec.dataset} was read as {first}; it may be {' or '.join(others)} ({named})"
 
 
 def _check_cases(prepared: PreparedJob, spec: SuiteSpec, prompts: Prompts) -> int:
@@ -208,7 +239,7 @@ def _check_cases(prepared: PreparedJob, spec: SuiteSpec, prompts: Prompts) -> in
     count = 0
     for case in prepared.cases(suite):
         count += 1
-        prepared.census[suite].add(case)
+        prepared.census[suite].add(case, spec.cluster)
         for answers in prepared.answers.values():
             answers.claim(suite, case.id, prepared.job.trials)
         if spec.prompt is None:

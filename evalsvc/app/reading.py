@@ -99,6 +99,20 @@ def decision(database: Path, wanted: str) -> Mapping[str, Any]:
     return run(read)
 
 
+def envelope(database: Path, wanted: str) -> Mapping[str, Any]:
+    """The signed envelope of a job's decision record. Raises `StoreError` where there is none."""
+
+    async def read() -> Mapping[str, Any]:
+        async with one_job(database, wanted) as (_, listing, job_id):
+            await record_of(listing, job_id)
+            found = await listing.envelope(job_id)
+            if found is None:
+                raise StoreError(f"the record of job {job_id} is not signed: no [signing] key_file was configured")
+            return found
+
+    return run(read)
+
+
 def table(found: JobList, *, now: float, color: bool, width: int) -> str:
     """The jobs as a table for a terminal."""
     return drawn.table(found.entries, count=found.count, held=found.held, now=now, color=color, width=width)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from errno import EISDIR
 from os import strerror
 from pathlib import Path
@@ -14,17 +13,26 @@ from typing import IO, Any
 from evalsvc.app.reading import one_job, record_of, run
 from evalsvc.app.signing import SignedView
 from evalsvc.core.records import Arm, Job
-from evalsvc.core.rows import OutcomeRow
 from evalsvc.core.view import FlippedCase, ReportView
 from evalsvc.decide.statement import ENVELOPE_FILE
-from evalsvc.reports import html, junit, markdown, rows, text
+from evalsvc.reports import eee, html, inspect_log, junit, markdown, rows, text
 from evalsvc.store.exports import Exports
 from evalsvc.store.views import Views
 
 #: Every format, by the ending of a file that asks for it.
-FORMATS = {"text": "txt", "md": "md", "html": "html", "json": "json", "junit": "xml", "csv": "csv", "jsonl": "jsonl"}
+FORMATS = {
+    "text": "txt",
+    "md": "md",
+    "html": "html",
+    "json": "json",
+    "junit": "xml",
+    "csv": "csv",
+    "jsonl": "jsonl",
+    "inspect": "inspect.json",
+    "eee": "eee.json",
+}
 #: Those that need no decision: they give what is recorded so far.
-_OF_ANY_JOB = {"csv", "jsonl"}
+OF_ANY_JOB = {"csv", "jsonl"}
 
 #: Takes a report piece by piece.
 Sink = Callable[[str], object]
@@ -65,8 +73,10 @@ def report_text(view: ReportView, *, color: bool, width: int) -> str:
     return text.render(view, color=color, width=width)
 
 
-def write_report(database: Path, wanted: str, name: str, sink: Sink, *, color: bool, width: int) -> str | None:
-    """Write a job's report in the format called ``name``, piece by piece.
+def write_report(
+    database: Path, wanted: str, name: str, sink: Sink, *, color: bool, width: int, arm: str = "candidate"
+) -> str | None:
+    """Write a job's report in the format called ``name``, piece by piece; of one ``arm`` where that knows one model.
 
     Returns:
         A remark where the report holds less than a reader may think.
@@ -78,7 +88,7 @@ def write_report(database: Path, wanted: str, name: str, sink: Sink, *, color: b
     async def read() -> str | None:
         async with one_job(database, wanted) as (reader, listing, job_id):
             job = await listing.job(job_id)
-            if name in _OF_ANY_JOB:
+            if name in OF_ANY_JOB:
                 await _rows(Exports(reader), job, job_id, name, sink)
                 entry = await listing.entry(job_id)
                 left = f"{entry.recorded:,} of {entry.total:,} answers are recorded"
@@ -86,22 +96,16 @@ def write_report(database: Path, wanted: str, name: str, sink: Sink, *, color: b
             record = await record_of(listing, job_id)
             if name == "junit":
                 await _junit(Exports(reader), job, job_id, record, sink)
+            elif name == "inspect":
+                await _inspect(Exports(reader), job, job_id, record, Arm(arm), sink)
+            elif name == "eee":
+                sink(eee.render(job, record, Arm(arm), _bounds()))
             else:
                 view = await Views(reader).report(job, job_id, record)
                 sink(_whole(view, name, color=color, width=width))
             return None
 
     return run(read)
-
-
-def csv_of(job_id: str, record: Mapping[str, Any], outcomes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The outcomes of a decided job as the HTTP API gives them, in the format csv."""
-    labels = list(dict.fromkeys(label for suite in record["suites"] for label in suite["scores"]))
-    yield rows.csv_head(labels)
-    for outcome in outcomes:
-        values = {key: value for key, value in outcome.items() if key != "seq"}
-        values["finished_at"] = datetime.fromisoformat(values["finished_at"]).timestamp()
-        yield rows.csv_lines(job_id, [OutcomeRow(**values)], labels)
 
 
 def _whole(view: ReportView, name: str, *, color: bool, width: int) -> str:
@@ -128,6 +132,22 @@ async def _rows(exports: Exports, job: Job, job_id: str, name: str, sink: Sink) 
         sink(rows.csv_head(labels))
     async for chunk in exports.outcomes(job_id):
         sink(rows.csv_lines(job_id, chunk, labels) if name == "csv" else rows.json_lines(job_id, chunk))
+
+
+def _bounds() -> dict[str, tuple[float, float]]:
+    from evalsvc.scoring.base import SCORERS  # noqa: PLC0415 - all scorers, for this format alone
+
+    return {name: SCORERS[name].bounds for name in SCORERS}
+
+
+async def _inspect(exports: Exports, job: Job, job_id: str, record: Any, arm: Arm, sink: Sink) -> None:
+    sink(inspect_log.opening(job, record, arm))
+    first = True
+    async for chunk in exports.outcomes(job_id):
+        written = inspect_log.samples(chunk, job, arm, first=first)
+        sink(written)
+        first = first and not written
+    sink(inspect_log.closing())
 
 
 async def _junit(exports: Exports, job: Job, job_id: str, record: Any, sink: Sink) -> None:

@@ -16,12 +16,16 @@ from evalsvc.engine.dispatcher import Running
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.executor import Executor
 from evalsvc.engine.finalizer import Finalizer
+from evalsvc.engine.follow_ups import FollowUps
+from evalsvc.engine.judging import Judge
 from evalsvc.engine.lag import LoopLag
 from evalsvc.engine.retries import RetryPolicy
 from evalsvc.engine.scheduler import Scheduler
 from evalsvc.providers.settings import EndpointSettings
+from evalsvc.scoring.base import AskingScorer
 from evalsvc.store.commitments import Commitments
 from evalsvc.store.database import Database
+from evalsvc.store.follow_ups import FollowUpRows
 from evalsvc.store.jobs import JobStore
 from evalsvc.store.outcomes import OutcomeStore
 from evalsvc.store.views import Views
@@ -95,10 +99,22 @@ class Runner:
             views=Views(self._database),
             endpoints=endpoints,
             executor=executor,
+            follow_ups=self._follow_ups(work, executor),
             progress=progress,
-            listener=self._telemetry.follow(job_id, work.job, progress, _prices(work)),
+            listener=self._telemetry.follow(job_id, work.job, progress, _prices(work), _judge_price(work)),
             patience_s=self._patience_s,
         )
+
+    def _follow_ups(self, work: Work, executor: Executor) -> FollowUps | None:
+        scorers = [scorer for rows in work.scorers.values() for _, scorer in rows]
+        if not any(isinstance(scorer, AskingScorer) for scorer in scorers):
+            return None
+        spec, rows = work.job.judge, FollowUpRows(self._database)
+        judge = None
+        if spec is not None:
+            url = urls_of(work.endpoints).get(spec.endpoint, "")
+            judge = Judge(spec, url=url, executor=executor, rows=rows)
+        return FollowUps(job=work.job, executor=executor, scorers=work.scorers, rows=rows, judge=judge)
 
     async def _decide(self, work: Work, job_id: str) -> None:
         row = await self._jobs.get(job_id)
@@ -107,7 +123,9 @@ class Runner:
             views=Views(self._database),
             commitments=Commitments(self._database),
             prices=_prices(work),
+            judge_price=_judge_price(work),
             signer=self._signer,
+            formats=work.formats,
         )
         moved = [
             f"endpoint {name}: its URL was {row.endpoints.get(name)} at the start and {url} when resumed"
@@ -119,6 +137,10 @@ class Runner:
 
 def _prices(work: Work) -> dict[Arm, tuple[float, float] | None]:
     return {arm: _price(work.endpoints.get(spec.endpoint)) for arm, spec in work.job.arms.items()}
+
+
+def _judge_price(work: Work) -> tuple[float, float] | None:
+    return None if work.job.judge is None else _price(work.endpoints.get(work.job.judge.endpoint))
 
 
 def _price(endpoint: EndpointSettings | None) -> tuple[float, float] | None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from evalsvc import __version__
@@ -21,13 +22,14 @@ from evalsvc.api.app import make_app
 from evalsvc.api.bind import check_bind
 from evalsvc.api.front import Front
 from evalsvc.api.limits import ApiLimits
-from evalsvc.api.reports import html_report
+from evalsvc.api.reports import Reports
 from evalsvc.api.tokens import TokenBook
 from evalsvc.app.endpoints import EndpointPool
 from evalsvc.app.gauges import Gauges
 from evalsvc.app.http import HttpServer, listen
 from evalsvc.app.plugins import load_plugins
 from evalsvc.app.process import allow_sockets
+from evalsvc.app.results import FORMATS, OF_ANY_JOB
 from evalsvc.app.runner import Runner
 from evalsvc.app.service import Bell, DaemonService, shown
 from evalsvc.app.signing import signer_of
@@ -43,10 +45,11 @@ from evalsvc.store.jobs import JobStore
 from evalsvc.store.tokens import TokenStore
 from evalsvc.store.uploads import Uploads
 from evalsvc.telemetry import make_telemetry
-from evalsvc.telemetry.log import logging_to
+from evalsvc.telemetry.log import bind, logging_to
 
 _PROGRESS_S = 1.0
 _MAINTENANCE_S = 600.0
+_SECONDS_A_DAY = 86_400.0
 #: Seconds that all may take which is to be done when the grace is over.
 _LAST_S = 5.0
 #: Exit code of a process that is told a second time to stop.
@@ -89,26 +92,35 @@ class _Daemon:
     app: Front
 
     async def run(self, server: HttpServer, started: Callable[[str], None]) -> None:
-        await self.dispatcher.recover()
-        await self.gauges.seed()
         keep_days = self.config.store.keep_days
+        rounds_s = _rounds_s(keep_days)
         async with anyio.create_task_group() as group:
+            told_to_stop = anyio.Event()
+            await group.start(_heed_signals, told_to_stop)  # before anybody can know that it runs
+            await self.dispatcher.recover()
+            await self.gauges.seed()
+            group.start_soon(self.database.fail)
             group.start_soon(self.runner.watch_loop)
             group.start_soon(self.gauges.run)
             group.start_soon(self.dispatcher.run)
-            group.start_soon(every, _MAINTENANCE_S, partial(remove_outdated, self.jobs, keep_days))
-            group.start_soon(every, _MAINTENANCE_S, self.service.sweep)
+            group.start_soon(every, rounds_s, partial(remove_outdated, self.jobs, keep_days))
+            group.start_soon(every, rounds_s, self.service.sweep)
             group.start_soon(server.run)
             await server.wait_started()
             where = f"database {self.database.path}, SQLite {SQLITE_VERSION}"
             started(f"evalsvc {__version__} listens on {server.url} ({where})")
-            await _told_to_stop(group)
+            await told_to_stop.wait()
             self.service.stopping = "the daemon is about to stop"
             _end_at_last(self.config.server.grace_s + _LAST_S)
             await self.dispatcher.drain(self.config.server.grace_s)
             self.bell.close()
             await server.stop()
             group.cancel_scope.cancel()
+
+
+def _rounds_s(keep_days: float | None) -> float:
+    """How often maintenance comes: a job stays at most a tenth longer than it has to."""
+    return min(_MAINTENANCE_S, max(1.0, (keep_days or inf) * _SECONDS_A_DAY / 10))
 
 
 def _end_at_last(seconds: float) -> None:
@@ -118,18 +130,14 @@ def _end_at_last(seconds: float) -> None:
     timer.start()
 
 
-async def _told_to_stop(group: TaskGroup) -> None:
-    first = anyio.Event()
-
-    async def watch() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                if first.is_set():
-                    os._exit(_AT_ONCE)
-                first.set()
-
-    group.start_soon(watch)
-    await first.wait()
+async def _heed_signals(first: anyio.Event, *, task_status: TaskStatus[None]) -> None:
+    """The first signal sets the event, the second one ends the process."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if first.is_set():
+                os._exit(_AT_ONCE)
+            first.set()
 
 
 async def _build(config: Config, database: Database, pool: EndpointPool) -> _Daemon:
@@ -144,6 +152,7 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
     def changed(job_id: str) -> None:
         bell.ring(job_id)
         gauges.told(job_id)
+        dispatcher.wake()  # one that is paused now has left its place
 
     jobs = JobStore(database, changed)
     uploads = Uploads(database.path.with_name(f"{database.path.name}.uploads"))
@@ -151,6 +160,7 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
     events = EventStore(database, bell.ring)
 
     async def work(job_id: str, running: Running) -> None:
+        bind(job=job_id)  # each job has a task of its own
         found = await run_sync(work_of, await jobs.get(job_id), config, uploads)
         async with pool.connected(found) as endpoints, anyio.create_task_group() as group:
             group.start_soon(_report, events, job_id, running.progress)
@@ -169,7 +179,7 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
         folder=uploads.incoming,
         host=config.server.host,
         limits=_limits(config),
-        report=html_report(database),
+        reports=Reports(database.path, FORMATS, OF_ANY_JOB),
         metrics=telemetry.render,
     )
     return _Daemon(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.to_thread import run_sync
 
 from evalsvc.api.service import Event, EventName, Filed, Upload
+from evalsvc.app.calibrate import calibrate_by
 from evalsvc.app.endpoints import urls_of
 from evalsvc.app.plan import warnings_before
 from evalsvc.app.prepare import PreparedJob, prepare_upload
@@ -20,10 +22,14 @@ from evalsvc.app.runner import new_id
 from evalsvc.config import Config
 from evalsvc.core.listing import rfc3339
 from evalsvc.core.progress import Progress
+from evalsvc.core.rows import OutcomeRow
 from evalsvc.core.states import ENDED, IN_HAND, JobState
+from evalsvc.decide.calibration import key_of
 from evalsvc.engine.dispatcher import Dispatcher
 from evalsvc.errors import JobError, JobNotFound, KeyReused, StoreError, StoreFull
-from evalsvc.jobfile.document import document_of
+from evalsvc.jobfile.document import document_of, job_in
+from evalsvc.store import tallies
+from evalsvc.store.calibrations import calibration_of
 from evalsvc.store.database import Database, room
 from evalsvc.store.events import EventStore
 from evalsvc.store.exports import Exports
@@ -33,6 +39,9 @@ from evalsvc.store.uploads import Uploads
 #: With less room than this on the disk no job is taken in.
 _LEAST_ROOM = 16 * 2**20
 _EVENTS_AT_ONCE = 500
+_FIELDS = tuple(field.name for field in fields(OutcomeRow))
+#: Jobs that have ended whose counts are remembered.
+_COUNTS_KEPT = 10_000
 _INTERRUPTED = "interrupted: `evalsvc run` with the same job file goes on with it"
 
 
@@ -40,7 +49,7 @@ class Bell:
     """Wakes those who follow a job when something has happened to it."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, anyio.Event] = {}
+        self._waiting: WeakValueDictionary[str, anyio.Event] = WeakValueDictionary()  # gone with whoever waits
         self.closed = False
 
     def next(self, job_id: str) -> anyio.Event:
@@ -86,14 +95,16 @@ class DaemonService:
         self._config = config
         self._database = database
         self._jobs = jobs
+        self._rows = JobStore(database, reader=database.onlookers)
         self._uploads = uploads
         self._dispatcher = dispatcher
         self._bell = bell
         self._events = EventStore(database)
-        self._exports = Exports(database)
+        self._exports = Exports(database.onlookers)
         # Reading a large data set is a processor's work: two at a time would take it from the jobs that run.
         self._reading = anyio.CapacityLimiter(1)
-        self._filing = anyio.Lock()
+        self._filing, self._dealing = anyio.Lock(), anyio.Lock()
+        self._counted: dict[tuple[str, float | None], int] = {}
         self.stopping: str | None = None
 
     async def submit(self, upload: Upload) -> Filed:
@@ -114,14 +125,14 @@ class DaemonService:
             self._uploads.release(digests.values())
 
     def _read(self, upload: Upload, files: Mapping[str, Path]) -> PreparedJob:
-        prepared = prepare_upload(upload.job, files, settings=self._config, limit=upload.limit)
+        prepared = prepare_upload(upload.job, files, settings=self._config, limit=upload.limit, itself=upload.itself)
         for answers in prepared.answers.values():
             answers.close()
         return prepared
 
     async def _file(self, prepared: PreparedJob, upload: Upload) -> tuple[JobRow, bool]:
         key = upload.idempotency_key
-        known = None if key is None else await self._jobs.of_key(key)
+        known = None if key is None else await self._rows.of_key(key)
         if known is not None:
             if known.spec_sha256 != prepared.job.spec_sha256:
                 raise KeyReused(f"the idempotency key was used before, for another job: {known.id}")
@@ -138,39 +149,58 @@ class DaemonService:
             submission=Submission(source=_text(upload.job), priority=upload.priority, idempotency_key=key),
         )
         self._dispatcher.wake()
-        return await self._jobs.get(job_id), True
+        return await self._rows.get(job_id), True
 
     async def jobs(self, *, limit: int, after: str | None) -> Sequence[JobRow]:
         """See `Service.jobs`."""
-        return [self._as_it_is(row) for row in await self._jobs.page(limit=limit, after=after)]
+        return [await self._as_it_is(row) for row in await self._rows.page(limit=limit, after=after)]
 
     async def job(self, job_id: str) -> JobRow:
         """See `Service.job`."""
-        return self._as_it_is(await self._jobs.get(job_id))
+        return await self._as_it_is(await self._rows.get(job_id))
 
-    def _as_it_is(self, row: JobRow) -> JobRow:
+    async def _as_it_is(self, row: JobRow) -> JobRow:
         """What is filed, and what could not be: the reason of a full disk, or that whoever ran a job was killed."""
         running = self._dispatcher.in_hand.get(row.id)
+        if running is not None and running.progress.total:
+            row = replace(row, recorded=running.progress.recorded)
+        elif row.recorded is None:
+            row = replace(row, recorded=await self._recorded(row))
         if running is not None and running.progress.paused is not None and row.state not in ENDED:
             return replace(row, state=JobState.PAUSED, reason=running.progress.paused)
         if running is None and row.source is None and row.state in IN_HAND:
             return replace(row, state=JobState.PAUSED, reason=_INTERRUPTED)
         return row
 
+    async def _recorded(self, row: JobRow) -> int:
+        """Answers filed of a job; those of one that has ended are counted once."""
+        ending = (row.id, row.finished_at)
+        if row.state in ENDED and ending in self._counted:
+            return self._counted[ending]
+        count = await tallies.recorded(self._database.onlookers, row.id)
+        if row.state in ENDED:
+            if len(self._counted) >= _COUNTS_KEPT:
+                self._counted.clear()
+            self._counted[ending] = count
+        return count
+
     def progress(self, job_id: str) -> Mapping[str, Any] | None:
         """See `Service.progress`."""
         running = self._dispatcher.in_hand.get(job_id)
-        return None if running is None else shown(running.progress)
+        if running is None:
+            return None
+        found = shown(running.progress)
+        return found if running.progress.total else {key: found[key] for key in found.keys() - {"recorded", "total"}}
 
     async def outcomes(self, job_id: str, *, limit: int, after: int) -> Sequence[Mapping[str, Any]]:
         """See `Service.outcomes`."""
         rows = await self._exports.filed(job_id, after=after, limit=limit)
-        return [{"seq": seq, **asdict(row), "finished_at": rfc3339(row.finished_at)} for seq, row in rows]
+        return [{"seq": seq, **_plain(row), "finished_at": rfc3339(row.finished_at)} for seq, row in rows]
 
     async def cancel(self, job_id: str) -> JobRow:
         """See `Service.cancel`."""
         await self._dispatcher.cancel(job_id)
-        return await self._jobs.get(job_id)
+        return await self.job(job_id)
 
     async def resume(self, job_id: str) -> JobRow:
         """See `Service.resume`."""
@@ -182,7 +212,7 @@ class DaemonService:
         while not self._bell.closed:
             news = self._bell.next(job_id)
             try:
-                ended = (await self._jobs.get(job_id)).state in ENDED
+                ended = await self._rows.state(job_id) in ENDED
             except JobNotFound:
                 return  # removed, as it was outdated
             found = await self._events.after(job_id, after, limit=_EVENTS_AT_ONCE)
@@ -194,6 +224,17 @@ class DaemonService:
             if ended:
                 return
             await news.wait()
+
+    async def calibrate(self, job_id: str, resamples: int) -> Mapping[str, Any]:
+        """See `Service.calibrate`."""
+        row = await self._jobs.get(job_id)
+        async with self._dealing:  # a processor's work, too: one at a time
+            return await calibrate_by(self._database, job_in(row.document), row, key_of(row.document), resamples)
+
+    async def calibration(self, job_id: str) -> Mapping[str, Any] | None:
+        """See `Service.calibration`."""
+        found = await calibration_of(self._database, (await self._jobs.get(job_id)).id)
+        return None if found is None else {**found, "created_at": rfc3339(found["created_at"])}
 
     def ready(self) -> str | None:
         """See `Service.ready`."""
@@ -226,6 +267,11 @@ def shown(progress: Progress) -> dict[str, Any]:
         "paused": progress.paused,
         "stopped": progress.stopped,
     }
+
+
+def _plain(row: OutcomeRow) -> dict[str, Any]:
+    """Its fields as they are: `asdict` would copy every answer whole."""
+    return {name: getattr(row, name) for name in _FIELDS}
 
 
 def _rounded(seconds: float | None) -> float | None:

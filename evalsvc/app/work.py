@@ -18,6 +18,7 @@ from evalsvc.scoring.base import Scorer, build
 from evalsvc.store.jobs import JobRow
 from evalsvc.store.uploads import Uploads
 from evalsvc.suites.answers import RecordedAnswers
+from evalsvc.suites.reading import detect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class Work:
     """What it takes to run a job.
 
     ``endpoints`` are those that are asked, ``keys`` theirs; ``answers`` are those of the arms that were recorded
-    instead; ``rehearsal`` is how the built-in simulator learns the job's cases.
+    instead; ``rehearsal`` is how the built-in simulator learns the job's cases. ``formats`` are those the suites' data
+    sets are read in, those found by looking included.
     """
 
     job: Job
@@ -43,6 +45,7 @@ class Work:
     answers: Mapping[Arm, RecordedAnswers]
     scorers: Mapping[str, Sequence[tuple[str, Scorer]]]
     rehearsal: Rehearsal
+    formats: Mapping[str, str]
 
 
 def work_of(row: JobRow, settings: config.Config, uploads: Uploads) -> Work:
@@ -63,11 +66,13 @@ def work_of(row: JobRow, settings: config.Config, uploads: Uploads) -> Work:
         answers=_answers(job, files, settings.engine.max_row_mb * 2**20),
         scorers={suite.name: _scorers(suite) for suite in job.suites},
         rehearsal=_rehearsal(row.source or "", files, plugin_arguments(settings)),
+        formats={suite.name: _format(suite, files, settings.engine.max_row_mb * 2**20) for suite in job.suites},
     )
 
 
 def _asked(job: Job, settings: config.Config) -> Sequence[tuple[str, EndpointSettings]]:
     names = [spec.endpoint for spec in job.arms.values() if not spec.recorded]
+    names += [] if job.judge is None else [job.judge.endpoint]
     for name in names:
         if name not in settings.endpoints:
             raise ConfigError(f"no endpoint {name!r} in the configuration any more")
@@ -82,6 +87,10 @@ def _files(row: JobRow, uploads: Uploads) -> dict[str, Path]:
 def _rehearsal(source: str, files: Mapping[str, Path], plugins: tuple[str, ...]) -> Rehearsal:
     told = {"job": source, "files": {name: str(path) for name, path in files.items()}}
     return Rehearsal(arguments=("--uploaded", *plugins), line=json.dumps(told).encode() + b"\n")
+
+
+def _format(suite: SuiteSpec, files: Mapping[str, Path], max_row_bytes: int) -> str:
+    return detect(files[suite.dataset], suite, name_for_errors=suite.dataset, max_row_bytes=max_row_bytes)
 
 
 def _answers(job: Job, files: Mapping[str, Path], max_row_bytes: int) -> dict[Arm, RecordedAnswers]:

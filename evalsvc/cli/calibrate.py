@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalsvc.cli.client import Client, asked_for, client, of_daemon
+from evalsvc.cli.following import follow
 from evalsvc.cli.main import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ _PATH = click.Path(path_type=Path)
     help="Seconds an endpoint may be down before the command gives up.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the calibration as JSON.")
+@of_daemon
 @click.pass_context
 def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     ctx: click.Context,
@@ -54,19 +58,28 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     resamples: int,
     patience: float,
     as_json: bool,
+    url: str | None,
+    token_file: Path | None,
 ) -> None:
     """How often the gates of JOB (a job.toml) flip when both arms are the same model.
 
     Asks the baseline in both places, as a job of its own in the database; stopped at any time, the same command goes
     on. Then its answers are dealt out to the two arms again and again, and every deal is judged.
+
+    With --url or EVALSVC_URL, and without --db, that daemon asks and deals, and the calibration is stored there.
     """
     from evalsvc.app.calibrate import Ask, as_text
-    from evalsvc.app.prepare import prepare
-    from evalsvc.app.process import manage_memory
 
-    manage_memory()
-    prepared = prepare(job, config_path=config_path, database=db, limit=limit)
-    found = _calibrated(prepared, Ask(resamples=resamples, job=of_job, patience_s=patience))
+    found: dict[str, Any] | None
+    if db is None and asked_for(url):
+        found = _by_daemon(client(url, token_file), job, limit, of_job, resamples)
+    else:
+        from evalsvc.app.prepare import prepare
+        from evalsvc.app.process import manage_memory
+
+        manage_memory()
+        prepared = prepare(job, config_path=config_path, database=db, limit=limit)
+        found = _calibrated(prepared, Ask(resamples=resamples, job=of_job, patience_s=patience))
     if found is None:
         click.echo("evalsvc: interrupted; run the same command again to go on", err=True)
         ctx.exit(INTERRUPTED)
@@ -75,6 +88,24 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
         return
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     click.echo(as_text(found, color=sys.stdout.isatty(), width=width), nl=False)
+
+
+def _by_daemon(daemon: Client, path: Path, limit: int | None, of_job: str | None, resamples: int) -> dict[str, Any]:
+    """What the daemon finds by a job of its own, which the same command finds again."""
+    from evalsvc import jobfile
+    from evalsvc.jobfile.reader import against_itself
+
+    file = jobfile.read(path, limit=limit)
+    if of_job is None:
+        key = f"calibrate-{against_itself(file).job.spec_sha256}"
+        filed = daemon.submit(path.read_bytes(), file.files, key=key, limit=limit, itself=True)
+        if filed["state"] == "cancelled":
+            key = f"{key}-{secrets.token_hex(8)}"
+            filed = daemon.submit(path.read_bytes(), file.files, key=key, limit=limit, itself=True)
+        click.echo(f"job {filed['id']}", err=True)
+        follow(daemon, filed["id"])
+        of_job = filed["id"]
+    return {**daemon.calibrate(daemon.find(of_job), resamples), "name": file.job.name}
 
 
 def _calibrated(prepared: PreparedJob, ask: Ask) -> dict[str, Any] | None:

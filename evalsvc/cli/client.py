@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,9 +23,11 @@ DEFAULT_URL = "http://127.0.0.1:8321"
 #: In these nothing more happens to a job.
 ENDED = {"done", "failed", "cancelled"}
 #: How long a daemon that is being started anew may be away before a command that waits gives up, in seconds.
+_LATEST = re.compile(r"latest(?:~(\d{1,4}))?")
 _PATIENCE_S = 60.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _TIMEOUT_S = 60.0
+_DEALING_S = 1800.0
 #: The stream says that it is there every 15 s.
 _SILENCE_S = 60.0
 
@@ -120,12 +123,14 @@ class Client:
         return found
 
     def find(self, wanted: str) -> str:
-        """The id that is meant by an id, the beginning of one, or ``latest``. Raises `JobNotFound`."""
-        if wanted == "latest":
-            newest = self.jobs(1)
-            if not newest:
-                raise JobNotFound("this daemon has no job")
-            return str(newest[0]["id"])
+        """The id that is meant by an id, the beginning of one, ``latest`` or ``latest~1``. Raises `JobNotFound`."""
+        latest = _LATEST.fullmatch(wanted)
+        if latest:
+            before = int(latest[1] or 0)
+            newest = self.jobs(before + 1)
+            if len(newest) <= before:
+                raise JobNotFound(f"{self.url} has {len(newest) or 'no'} job{'s' * (len(newest) > 1)}")
+            return str(newest[before]["id"])
         try:
             return str(self.job(wanted)["id"])
         except JobNotFound:
@@ -148,12 +153,33 @@ class Client:
             yield from page["items"]
             after = page["next"]
 
-    def report(self, job_id: str) -> str:
-        """The report of a decided job as one HTML page."""
-        with self._http(_TIMEOUT_S) as http:
-            response = http.get(f"{self.url}/jobs/{job_id}/report")
-            _check(response)
-            return response.text
+    def envelope(self, job_id: str) -> dict[str, Any]:
+        """The signed envelope of the record. Raises `DaemonError` where there is none."""
+        found: dict[str, Any] = self._ask("GET", f"/jobs/{job_id}/decision", params={"format": "dsse"})
+        return found
+
+    def calibrate(self, job_id: str, resamples: int) -> dict[str, Any]:
+        """Deal the answers of a decided job to both arms of it, and judge; that may take minutes."""
+        found: dict[str, Any] = self._ask(
+            "POST", f"/jobs/{job_id}/calibration", read_s=_DEALING_S, params={"resamples": resamples}
+        )
+        return found
+
+    def report(self, job_id: str, name: str, *, width: int, color: bool) -> Iterator[str]:
+        """A job's report in one of the formats of `evalsvc report`, piece by piece."""
+        yield from self._drawn(f"/jobs/{job_id}/report", {"format": name, "width": width, "color": color})
+
+    def comparison(self, first: str, second: str, **query: str | int | bool) -> Iterator[str]:
+        """What changed from one job to another, piece by piece."""
+        yield from self._drawn(f"/jobs/{first}/compare/{second}", query)
+
+    def _drawn(self, path: str, query: Mapping[str, str | int | bool]) -> Iterator[str]:
+        with self._http(_TIMEOUT_S) as http, http.stream("GET", path, params=query) as response:
+            if response.status_code != 200:
+                response.read()
+                _check(response)
+            response.encoding = "utf-8"
+            yield from response.iter_text()
 
     def act(self, job_id: str, what: str) -> dict[str, Any]:
         """``cancel`` or ``resume`` a job. Raises `DaemonError` where it is not in a state for that."""
@@ -197,8 +223,8 @@ class Client:
                     yield int(fields["id"]), fields["event"], json.loads(fields["data"])
                     fields = {}
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
-        with self._http(_TIMEOUT_S) as http:
+    def _ask(self, method: str, path: str, *, read_s: float = _TIMEOUT_S, **options: Any) -> Any:
+        with self._http(read_s) as http:
             response = http.request(method, path, **options)
             _check(response)
             return response.json()

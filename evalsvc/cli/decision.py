@@ -17,6 +17,7 @@ from evalsvc.cli.run import DECISIONS
 @click.command("decision")
 @click.argument("job")
 @click.option("--json", "as_json", is_flag=True, help="Print the record on one line.")
+@click.option("--envelope", is_flag=True, help="Print the signed envelope (decision.dsse.json) instead.")
 @of_database
 @of_daemon
 @click.pass_context
@@ -24,6 +25,7 @@ def command(
     ctx: click.Context,
     job: str,
     as_json: bool,
+    envelope: bool,
     db: Path | None,
     config_path: Path | None,
     url: str | None,
@@ -32,16 +34,21 @@ def command(
     """Print the decision record of JOB (an id, the beginning of one, or `latest`).
 
     Exits 0 for SHIP, 3 for ITERATE, 4 for HOLD, 1 when nothing was decided yet; the reasons are on stderr.
-    With --url or EVALSVC_URL, and without --db, the job is one of that daemon's.
+    With --url or EVALSVC_URL, and without --db, the job is one of that daemon's. `evalsvc verify` takes
+    what is printed.
     """
     from evalsvc.app import reading
 
     if db is None and asked_for(url):
         daemon = client(url, token_file)
-        record: Mapping[str, Any] = daemon.decision(daemon.find(job))
+        job_id = daemon.find(job)
+        record: Mapping[str, Any] = daemon.decision(job_id)
+        printed = daemon.envelope(job_id) if envelope else record
     else:
-        record = reading.decision(database(db, config_path), job)
-    put(json.dumps(record, indent=None if as_json else 1) + "\n")  # ASCII: names may hold what a terminal would obey
+        path = database(db, config_path)
+        record = reading.decision(path, job)
+        printed = reading.envelope(path, record["job"]["id"]) if envelope else record
+    put(json.dumps(printed, indent=None if as_json else 1) + "\n")  # ASCII: names may hold what a terminal would obey
     for reason in record["reasons"]:
         click.echo(f"{record['decision']}: {reading.inert(reason)}", err=True)
     ctx.exit(DECISIONS[record["decision"]])

@@ -15,6 +15,7 @@ from evalsvc.errors import EvalsvcError, InputError, JobNotFound, StoreBusy, Sto
 #: Exit codes of product.md.
 FAILED, USAGE, BUSY, UNUSABLE, INTERRUPTED = 1, 2, 75, 78, 130
 
+_ITEM = "\n  - "
 _COMMANDS = {
     "run": ("evalsvc.cli.run", "The whole job in this process: asks, scores, compares, decides."),
     "serve": ("evalsvc.cli.serve", "The daemon: HTTP API, pages, many jobs on one database."),
@@ -82,13 +83,20 @@ def main() -> NoReturn:
         error.show()
         code = USAGE
     except EvalsvcError as error:
-        click.echo(f"evalsvc: {error}", err=True)
+        click.echo(f"evalsvc: {_plain(str(error))}", err=True)
         code = exit_code_of(error)
     except OSError as error:  # a full disk behind stdout, a reader that went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(f"evalsvc: cannot print: {error.strerror}", err=True)
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _plain(message: str) -> str:
+    """An error, which may quote a server or a data set; only a list of ours has lines of its own."""
+    from evalsvc.app.reading import inert
+
+    return _ITEM.join(map(inert, message.split(_ITEM)))
 
 
 def exit_code_of(error: EvalsvcError) -> int:

@@ -8,6 +8,7 @@ from time import monotonic
 import anyio
 import click
 
+from evalsvc.app.reading import inert
 from evalsvc.core.progress import Load, Progress
 
 _BAR_S = 0.2
@@ -31,7 +32,9 @@ async def _bar(progress: Progress) -> None:
     columns = (
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
         BarColumn(bar_width=12),
-        TextColumn("{task.fields[facts]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.fields[facts]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
     )
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=5, transient=True, expand=True) as bar:
         task = bar.add_task("", total=None, facts="")
@@ -47,7 +50,10 @@ async def _lines(progress: Progress) -> None:
 
 
 def facts(progress: Progress) -> str:
-    """Rate, time left, load, mean scores and errors, in one line; the first matter most where the line is cut."""
+    """Rate, time left, load, mean scores and errors, in one line; the first matter most where the line is cut.
+
+    What a server said is in it, made plain.
+    """
     now = monotonic()
     parts = [f"{progress.rate(now):,.0f}/s"]
     if progress.stopped:
@@ -62,7 +68,7 @@ def facts(progress: Progress) -> str:
     parts.append(f"errors {errors:,}")
     if progress.retries:
         parts.append(f"retries {progress.retries:,}")
-    return " · ".join(parts)
+    return " · ".join(map(inert, parts))
 
 
 def _load(name: str, load: Load) -> str:

@@ -77,9 +77,10 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
 def _warn(prepared: PreparedJob) -> None:
     """What no answer can mend is said before the first one is paid for."""
     from evalsvc.app.plan import warnings_before
+    from evalsvc.app.reading import inert
 
     for warning in warnings_before(prepared):
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {inert(warning)}", err=True)
 
 
 def _run(prepared: PreparedJob, *, again: bool, patience: float) -> FinishedJob | None:
@@ -118,6 +119,7 @@ def _write(finished: FinishedJob, folder: Path) -> None:
 
 
 def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
+    from evalsvc.app.reading import inert
     from evalsvc.app.results import report_text
 
     record = finished.view.record
@@ -129,5 +131,5 @@ def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
     if finished.before:
         click.echo(f"job {finished.job_id} was decided before; --again starts it anew", err=True)
     for reason in record["reasons"]:
-        click.echo(f"{record['decision']}: {reason}", err=True)
+        click.echo(f"{record['decision']}: {inert(reason)}", err=True)
     click.echo(f"report: {folder / 'report.html'}", err=True)

@@ -16,7 +16,13 @@ class Telemetry(Protocol):
     """What `serve` puts in and the engine reports to. Its methods return at once and raise nothing."""
 
     def follow(
-        self, job_id: str, job: Job, progress: Progress, prices: Mapping[Arm, Price | None], /
+        self,
+        job_id: str,
+        job: Job,
+        progress: Progress,
+        prices: Mapping[Arm, Price | None],
+        judge_price: Price | None = None,
+        /,
     ) -> Listener | None:
         """A job is taken in hand: whoever comes back is told of its outcomes once they are durable.
 

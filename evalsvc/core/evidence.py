@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evalsvc.core.records import Arm, Role
 
@@ -63,7 +63,7 @@ class LatencySamples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmTotals:
-    """Counts over all requests of one arm, train suites included. ``kinds`` counts outcomes other than plain `ok`.
+    """Counts over all answers of one arm, train suites included. ``kinds`` counts outcomes other than plain `ok`.
 
     ``scoring_errors`` counts outcomes whose primary scorer raised; ``tokens`` and ``cost`` count every attempt.
     """
@@ -84,11 +84,73 @@ class ArmTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUpTotals:
+    """Counts over what scores asked of one model beyond the answers: the judge, or an arm's own.
+
+    ``failed`` gave nothing to go by; ``cached`` were taken from an earlier request of the same content: those have no
+    attempts, and their tokens are not counted. Tokens are None where a server did not say.
+    """
+
+    requests: int
+    failed: int
+    attempts: int
+    cached: int
+    input_tokens: int | None
+    output_tokens: int | None
+    served_models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryCount:
+    """Answers that deserve nothing: how many were ``asked`` about, got a verdict, and ``fooled`` the judge."""
+
+    asked: int = 0
+    answered: int = 0
+    fooled: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedScores:
+    """What is to be known of a judged scorer before its scores are believed.
+
+    ``canaries`` are by name. ``orders`` counts, of pairs asked in both orders, the two verdicts as they fall to the
+    candidate (1, 0.5, 0), shown first and shown second. ``delta`` is the candidate's score minus the baseline's, one a
+    case that both have one of, and ``log_length`` the logarithm of how much longer its answer is, in characters.
+    """
+
+    suite: str
+    label: str
+    canaries: Mapping[str, CanaryCount]
+    orders: Mapping[tuple[float, float], int]
+    delta: array[float]
+    log_length: array[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractCount:
+    """In how many of an arm's ``answers`` to a suite (those that came) the primary scorer's `extract` found nothing."""
+
+    suite: str
+    arm: Arm
+    answers: int
+    nothing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything a decision rests on. ``outcomes`` counts the rows it was read from."""
+    """Everything a decision rests on.
+
+    ``outcomes`` counts the rows it was read from; ``extracts`` are of suites whose primary scorer has an `extract`.
+    ``judged`` are the scorers that ask a judge; None where nobody asks whether it may be trusted. ``asked_judge`` is
+    what they asked it, ``follow_ups`` what scorers asked the model of an arm; neither is counted in ``totals``.
+    """
 
     tables: tuple[ScoreTable, ...]
     latency: Mapping[Arm, LatencySamples]
     totals: Mapping[Arm, ArmTotals]
     outcomes: int
     simulated: bool
+    extracts: tuple[ExtractCount, ...] = ()
+    judged: tuple[JudgedScores, ...] | None = None
+    asked_judge: FollowUpTotals | None = None
+    follow_ups: Mapping[Arm, FollowUpTotals] = field(default_factory=dict)

@@ -51,7 +51,7 @@ class Listeners:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """Counts of one job. ``recorded`` counts durable outcomes only; ``resumed`` of them were there at the start.
+    """Counts of one job's answers. ``recorded`` counts durable ones only; ``resumed`` of them were there at the start.
 
     ``loads`` are its endpoints by alias; ``started`` is a reading of `time.monotonic`; ``stopped`` says why the job
     asks no more before all is asked.
@@ -70,8 +70,10 @@ class Progress:
     started: float = 0.0
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Count outcomes that have just become durable."""
+        """Count answers that have just become durable."""
         for outcome in outcomes:
+            if outcome.step != "answer":
+                continue
             self.recorded += 1
             self.statuses[outcome.status] += 1
             score = next(iter(outcome.scores.values()), None)

@@ -104,6 +104,31 @@ class ArmSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSpec:
+    """The model that judged scorers ask. ``allow_self`` lets it be a model that it judges.
+
+    ``cache`` is whether what it said once is taken for what it would say again: None, where its temperature is 0.
+    """
+
+    endpoint: str
+    model: str
+    system: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    api: str = "chat"
+    allow_self: bool = False
+    cache: bool | None = None
+
+    @property
+    def cached(self) -> bool:
+        """Whether answers of it are taken from earlier jobs."""
+        return self.params.get("temperature") == 0 if self.cache is None else self.cache
+
+    def judges_itself(self, arm: ArmSpec) -> bool:
+        """Whether it is the very model of an arm."""
+        return (arm.endpoint, arm.model) == (self.endpoint, self.model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScorerSpec:
     """A scorer as the job file names it. ``options`` are the scorer's own; a case passes on a score ≥ ``pass_at``."""
 
@@ -137,7 +162,8 @@ class SuiteSpec:
 
     ``fields`` says where in a row of the data set a case's keys are found, where they are called otherwise there.
     ``cluster`` is the key of a case's metadata that says which cases belong together; None: each stands for itself.
-    ``prompt`` is how its cases are put to a model; None: as they are.
+    ``prompt`` is how its cases are put to a model; None: as they are. ``answers`` is the file of what is expected,
+    where the data set keeps it apart.
     """
 
     name: str
@@ -148,6 +174,7 @@ class SuiteSpec:
     fields: Mapping[str, str] = field(default_factory=dict)
     cluster: str | None = None
     prompt: PromptSpec | None = None
+    answers: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +197,8 @@ class Job:
 
     ``limit`` takes the first cases of each suite's planned order only; ``rate`` starts so many requests a second,
     whether or not earlier ones have been answered; ``stop`` is whether it may end before all are asked: ``never``,
-    ``hybrid`` or ``anytime``. ``calibration`` is ``required`` where nothing ships without a stored one.
+    ``hybrid`` or ``anytime``. ``calibration`` is ``required`` where nothing ships without a stored one. ``judge`` is
+    who judged scorers ask.
     """
 
     name: str
@@ -183,6 +211,7 @@ class Job:
     gates: tuple[GateSpec, ...]
     evidence: str = "interval"
     calibration: str = "optional"
+    judge: JudgeSpec | None = None
     limit: int | None = None
     spec_sha256: str = ""
 
@@ -286,6 +315,10 @@ class Score:
     explanation: str = ""
 
 
+#: The explanation of an answer in which a scorer's `extract` matched nothing.
+NOTHING_EXTRACTED = "nothing matched extract"
+
+
 @_many
 class CountedScore(Score):
     """A score with its share of a corpus score: ``parts`` are what is summed over all answers (counts of n-grams)."""
@@ -315,7 +348,8 @@ class Outcome:
     """The recorded end of a request.
 
     ``scores`` are by label, the primary first; empty on an `infra_error`. ``since_scheduled_s`` runs from when the
-    request should have started to its last byte, all waits and attempts included.
+    request should have started to its last byte, all waits and attempts included. ``judged`` is whether it was asked of
+    the job's judge, ``key`` what the same request is found by when it would be asked again; neither is filed with it.
     """
 
     case: Case
@@ -330,3 +364,5 @@ class Outcome:
     attempts: tuple[Attempt, ...]
     since_scheduled_s: float
     finished_at: float
+    judged: bool = False
+    key: bytes | None = None

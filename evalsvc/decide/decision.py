@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evalsvc.core.evidence import Evidence
 from evalsvc.core.records import GATES, Decision, Job, Verdict
+from evalsvc.decide.judges import distrust, rests_on_judge, without_the_judge
 from evalsvc.decide.sequential import LOOKED_AT, Stopping, judge_at_end
 from evalsvc.decide.verdict import GateResult, Settings, gates
 
@@ -24,7 +25,8 @@ def judge_all(
 ) -> tuple[GateResult, ...]:
     """Every gate of the job: the seven in the order of `GATES`, then what plug-ins added.
 
-    ``stopping`` says where the looks of a job that may stop early have led. ``glance`` asks for the verdicts only, by
+    A gate that rests on a judge who is not trusted is NOT_MEASURED. ``stopping`` says where the looks of a job that may
+    stop early have led. ``glance`` asks for the verdicts only, by
     p-values where a gate has them.
 
     Raises:
@@ -35,7 +37,14 @@ def judge_all(
     if glance:
         each = (Settings(spec=specs[name], evidence=job.evidence, glance=name in LOOKED_AT) for name in names)
         return tuple(gates[settings.spec.name](evidence, settings) for settings in each)
-    return tuple(judge_at_end(evidence, job, specs[name], stopping) for name in names)
+    results = tuple(judge_at_end(evidence, job, specs[name], stopping) for name in names)
+    why = distrust(evidence.judged) if evidence.judged is not None else None
+    if why is None:
+        return results
+    return tuple(
+        without_the_judge(result, why) if rests_on_judge(specs[result.name], evidence, job.evidence) else result
+        for result in results
+    )
 
 
 def decide(results: Sequence[GateResult], objections: Sequence[str] = ()) -> DecisionResult:

@@ -9,9 +9,18 @@ from math import floor
 from evalsvc.core.records import GateSpec, Job
 from evalsvc.decide.compare import POWER
 from evalsvc.decide.gauges import TIES, Assumptions, Gauge, gauge
-from evalsvc.decide.planning import EVIDENCE, GatePlan, JobPlan, Sizes, least_to_fail, settings_of
+from evalsvc.decide.planning import (
+    EVIDENCE,
+    GatePlan,
+    JobPlan,
+    Sizes,
+    least_to_fail,
+    settings_of,
+    unplanned_gates,
+)
 from evalsvc.decide.verdict import Settings
 from evalsvc.decide.words import limit, percent
+from evalsvc.stats.clusters import FEWEST_CLUSTERS
 from evalsvc.stats.paired import point_rule_pass_probability
 from evalsvc.stats.search import first_true
 
@@ -60,6 +69,10 @@ def plan_warnings(job: Job, sizes: Sizes, given: Assumptions) -> list[str]:
     """
     counted = [spec for spec in job.gates if spec.required and spec.waived is None and spec.name in EVIDENCE]
     found = [warning for spec in counted for warning in _warnings(job, spec, sizes, given)]
+    found += [
+        f"{name} is the gate of a plug-in: what it takes to PASS cannot be planned, and the decision depends on it."
+        for name in unplanned_gates(job)
+    ]
     if any(spec.name == "general_regression" for spec in counted):
         found += _small_categories(job, sizes)
     return found
@@ -68,6 +81,8 @@ def plan_warnings(job: Job, sizes: Sizes, given: Assumptions) -> list[str]:
 def summary(plan: JobPlan) -> list[str]:
     """What it comes to: whether the job can SHIP and with what chance, then how many cases would do."""
     counted = plan.counted
+    if not counted and plan.unplanned:
+        return [f"This job can SHIP if {_listed(plan.unplanned)} PASS; what a plug-in's gate takes cannot be planned."]
     if not counted:
         return ["This job cannot SHIP: no gate is required."]
     blocked = [gate.name for gate in counted if not gate.possible]
@@ -77,9 +92,14 @@ def summary(plan: JobPlan) -> list[str]:
         gates = f"all {len(counted)} required gates are" if len(counted) > 1 else f"{counted[0].name} is"
         first = (
             f"This job can SHIP only if {gates} PASS; chance of that if the candidate is truly {_truths(counted)}: "
-            f"{chance_in_words(plan.chance)}."
+            f"{chance_in_words(plan.chance)}{_besides(plan)}."
         )
     return [first, *_proposal(plan)]
+
+
+def _besides(plan: JobPlan) -> str:
+    """What the chance does not know of."""
+    return f", if {_listed(plan.unplanned)} PASS, too (of a plug-in: not planned)" if plan.unplanned else ""
 
 
 def chance_in_words(chance: float) -> str:
@@ -93,8 +113,14 @@ def _warnings(job: Job, spec: GateSpec, sizes: Sizes, given: Assumptions) -> Ite
     settings, evidence = settings_of(job, spec), EVIDENCE[spec.name]
     meter, n = gauge(settings, given), sizes.evidence[evidence]
     assert meter is not None
+    clusters = sizes.clusters.get(evidence)
     if not n:
         yield _unmeasured(settings, meter, evidence)
+    elif clusters is not None and clusters < FEWEST_CLUSTERS:
+        are = f"{_count(n, evidence)} are of {clusters} {'cluster' if clusters == 1 else 'clusters'}"
+        more = f"Add cases of {FEWEST_CLUSTERS - clusters} more"
+        lack = f"its {are}, and fewer than {FEWEST_CLUSTERS} prove nothing"
+        yield f"{spec.name} cannot PASS at any result: {lack}. {_remedy(settings, more, None)}"
     elif meter.least is None:
         lack = f"no number of cases proves {_claim(settings)}"
         yield f"{spec.name} cannot PASS at any result: {lack}. {_remedy(settings, None, _retreat(settings, n))}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from math import ceil
+from types import MappingProxyType
 
 from evalsvc.core.records import GATES, GateSpec, Job, Role, Verdict
 from evalsvc.decide.betting import MORE_CASES
@@ -12,6 +14,7 @@ from evalsvc.decide.compare import POWER
 from evalsvc.decide.gauges import Assumptions, gauge, least_alike, paired_chance
 from evalsvc.decide.sequential import LOOKED_AT
 from evalsvc.decide.verdict import LEVEL, Settings
+from evalsvc.stats.clusters import FEWEST_CLUSTERS
 from evalsvc.stats.power import joint_power, power_each, smallest_effect
 
 #: What each gate is judged on.
@@ -30,12 +33,26 @@ _END_LEVEL = {"never": LEVEL, "hybrid": 0.96, "anytime": LEVEL}
 _SCORED = ("target", "general", "adversarial")
 
 
+#: Share of the variance that lies between clusters, assumed.
+ICC = 0.2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Cases that take part: by evidence, and of each category of each general suite."""
+    """Cases that take part: by evidence, and of each category of each general suite.
+
+    ``clusters`` are how many clusters they are of, by evidence that has some, and ``together`` how many cases the
+    cluster of a case has on average, itself among them.
+    """
 
     evidence: Mapping[str, int]
     categories: Mapping[tuple[str, str], int]
+    clusters: Mapping[str, int] = field(default_factory=dict)
+    together: Mapping[str, float] = field(default_factory=dict)
+
+    def design_effect(self, evidence: str) -> float:
+        """How many cases of clusters are worth one that stands for itself (Kish 1965, section 5.4), by `ICC`."""
+        return 1 + (self.together.get(evidence, 1.0) - 1) * ICC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +60,8 @@ class GatePlan:
     """What one gate can show. ``None`` is what no number of cases gives, or what is not known.
 
     ``n`` is what it has; ``least``, ``unchanged``, ``truth``, ``effect`` and ``chance`` are as in `Gauge`; ``needed``
-    cases give the chance every counted gate must have for all of them to pass with probability `POWER`.
+    cases give the chance every counted gate must have for all of them to pass with probability `POWER`. Where cases are
+    of ``clusters``, the sizes are those of clusters as large as these.
     """
 
     name: str
@@ -58,6 +76,7 @@ class GatePlan:
     effect: float | None
     truth: float | None
     chance: float
+    clusters: int | None = None
 
     @property
     def counted(self) -> bool:
@@ -67,7 +86,8 @@ class GatePlan:
     @property
     def possible(self) -> bool:
         """Whether any result of its cases would be a PASS."""
-        return self.least is not None and self.n >= self.least
+        enough = self.clusters is None or self.clusters >= FEWEST_CLUSTERS
+        return enough and self.least is not None and self.n >= self.least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +106,16 @@ class CategoryPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """What a job can prove. ``chance`` is that of SHIP as if the gates were independent; ``each`` what a gate needs."""
+    """What a job can prove. ``chance`` is that of SHIP as if the gates were independent; ``each`` what a gate needs.
+
+    ``unplanned`` are gates of plug-ins that count in the decision: what they take to PASS is theirs to know.
+    """
 
     gates: tuple[GatePlan, ...]
     categories: tuple[CategoryPlan, ...]
     chance: float
     each: float
+    unplanned: tuple[str, ...] = ()
 
     @property
     def counted(self) -> tuple[GatePlan, ...]:
@@ -117,8 +141,18 @@ class JobPlan:
         return wanted
 
 
-def sizes_of(job: Job, counts: Mapping[str, Mapping[str, int]]) -> Sizes:
-    """The sizes of a job's evidence; ``counts`` are the cases that take part, by suite and category."""
+def sizes_of(
+    job: Job,
+    counts: Mapping[str, Mapping[str, int]],
+    clusters: Mapping[str, Sequence[int] | None] = MappingProxyType({}),
+) -> Sizes:
+    """The sizes of a job's evidence.
+
+    Args:
+        job: what is to be asked.
+        counts: the cases that take part, by suite and category.
+        clusters: the sizes of a suite's clusters, by suite that has some.
+    """
     totals = {suite.name: sum(counts[suite.name].values()) for suite in job.suites}
     asked = [suite for suite in job.suites if suite.role is not Role.TRAIN]
     schema = [suite for suite in asked if any(scorer.name == "json_schema" for scorer in suite.scorers)]
@@ -129,13 +163,32 @@ def sizes_of(job: Job, counts: Mapping[str, Mapping[str, int]]) -> Sizes:
     evidence["votes"] = 0
     general = [suite.name for suite in asked if suite.role is Role.GENERAL]
     categories = {(suite, name): n for suite in general for name, n in sorted(counts[suite].items())}
-    return Sizes(evidence=evidence, categories=categories)
+    among = {
+        role.value: _clusters([suite.name for suite in asked if suite.role is role], totals, clusters) for role in Role
+    }
+    known = {role: sizes for role, sizes in among.items() if sizes}
+    return Sizes(
+        evidence=evidence,
+        categories=categories,
+        clusters={role: len(sizes) for role, sizes in known.items()},
+        together={role: sum(size * size for size in sizes) / sum(sizes) for role, sizes in known.items()},
+    )
+
+
+def _clusters(
+    suites: Sequence[str], totals: Mapping[str, int], clusters: Mapping[str, Sequence[int] | None]
+) -> list[int]:
+    """The sizes of all clusters of suites, lone cases among them; none where all stand for themselves."""
+    if all(clusters.get(suite) is None for suite in suites):
+        return []
+    return [size for suite in suites for size in clusters.get(suite) or [1] * totals[suite]]
 
 
 def make_plan(job: Job, sizes: Sizes, given: Assumptions) -> JobPlan:
     """The plan of a job: every gate in the order of the record, every category of the general suites."""
     specs = {spec.name: spec for spec in job.gates}
     ordered = [specs[name] for name in GATES if name in specs]
+    unplanned = tuple(unplanned_gates(job))
     each = power_each(POWER, sum(spec.required and spec.waived is None for spec in ordered))
     gates = tuple(_gate(job, spec, sizes, given, each) for spec in ordered)
     chances = [gate.chance for gate in gates if gate.counted]
@@ -144,16 +197,22 @@ def make_plan(job: Job, sizes: Sizes, given: Assumptions) -> JobPlan:
         categories=_categories(job, sizes, given),
         chance=joint_power(chances) if chances else 0.0,
         each=each,
+        unplanned=unplanned,
     )
+
+
+def unplanned_gates(job: Job) -> list[str]:
+    """The gates of plug-ins that count in the decision."""
+    return [spec.name for spec in job.gates if spec.name not in EVIDENCE and spec.required and spec.waived is None]
 
 
 def _gate(job: Job, spec: GateSpec, sizes: Sizes, given: Assumptions, each: float) -> GatePlan:
     settings = settings_of(job, spec)
     found, evidence = gauge(settings, given), EVIDENCE[spec.name]
-    n, stretch = sizes.evidence[evidence], _stretch(job, evidence)
+    n, stretch = sizes.evidence[evidence], _stretch(job, evidence) * sizes.design_effect(evidence)
     assert found is not None
     needed = found.needed(each if spec.required and spec.waived is None else POWER)
-    judged = n // stretch
+    judged = int(n / stretch)
     return GatePlan(
         name=spec.name,
         required=spec.required,
@@ -163,10 +222,11 @@ def _gate(job: Job, spec: GateSpec, sizes: Sizes, given: Assumptions, each: floa
         n=n,
         least=found.least,
         unchanged=found.unchanged,
-        needed=None if needed is None else needed * stretch,
+        needed=None if needed is None else ceil(needed * stretch),
         effect=found.effect(judged) if judged else None,
         truth=found.truth,
         chance=found.chance(judged),
+        clusters=sizes.clusters.get(evidence),
     )
 
 
@@ -200,8 +260,9 @@ def _categories(job: Job, sizes: Sizes, given: Assumptions) -> tuple[CategoryPla
         found = smallest_effect(chance, POWER, margin, 1.0)
         return None if found is None else -found
 
+    effect = sizes.design_effect(Role.GENERAL.value)
     return tuple(
-        CategoryPlan(suite=suite, category=category, n=n, least_fail=least, drop=drop(n))
+        CategoryPlan(suite=suite, category=category, n=n, least_fail=least, drop=drop(int(n / effect)))
         for (suite, category), n in sizes.categories.items()
     )
 

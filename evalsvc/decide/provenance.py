@@ -27,7 +27,7 @@ class Provenance:
 
     ``files`` are SHA-256 digests by the names the job gives them; ``cases`` and ``outcomes`` the trees over what was
     asked and what came of it, ``formats`` what they are built of; ``scorers`` versions by scorer; ``prices`` None where
-    the configuration gave none.
+    the configuration gave none, ``judge_price`` the same of the judge.
     """
 
     files: Mapping[str, str]
@@ -36,6 +36,7 @@ class Provenance:
     formats: Mapping[str, str]
     scorers: Mapping[str, str]
     prices: Mapping[Arm, Price | None]
+    judge_price: Price | None = None
 
 
 def bound(record: Mapping[str, Any], suites: Sequence[SuiteSpec], provenance: Provenance) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def bound(record: Mapping[str, Any], suites: Sequence[SuiteSpec], provenance: Pr
         "arms": {name: {**row, **_arm(provenance.prices[Arm(name)])} for name, row in record["arms"].items()},
         "evidence": {**record["evidence"], **_evidence(provenance)},
         "scorers": [row for suite in suites for row in _scorers(suite, provenance.scorers)],
+        "judge": record["judge"] and {**record["judge"], "price": _price(provenance.judge_price)},
         **{key: record[key] for key in _LAST},
     }
 
@@ -56,7 +58,11 @@ def _files(digests: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _arm(price: Price | None) -> dict[str, Any]:
-    return {"identity": IDENTITY, "price": price and {"input": price[0], "output": price[1]}}
+    return {"identity": IDENTITY, "price": _price(price)}
+
+
+def _price(price: Price | None) -> dict[str, float] | None:
+    return price and {"input": price[0], "output": price[1]}
 
 
 def _evidence(provenance: Provenance) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from evalsvc.core.canonical import MAX_INTEGER
-from evalsvc.core.evidence import ArmTotals, Evidence, LatencySamples
-from evalsvc.core.records import Arm, Job
+from evalsvc.core.evidence import ArmTotals, Evidence, FollowUpTotals, LatencySamples
+from evalsvc.core.records import Arm, Job, Role
 from evalsvc.decide.cases import Floats
 from evalsvc.decide.decision import DecisionResult
+from evalsvc.decide.judges import judge_warnings, section
 from evalsvc.decide.latency import ascending
 from evalsvc.decide.sequential import Stopping, summary
 from evalsvc.decide.suites import suite_rows
@@ -25,6 +26,8 @@ SCHEMA = "evalsvc.decision/1"
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 #: Share of an arm's requests that may be cut off, refused or missing before the record says so first of all.
 WORTH_A_WARNING = 0.02
+_COMPARED = {Role.TARGET, Role.GENERAL}
+_NO_COSTS: Mapping[Arm, float | None] = {}
 _NONE: Mapping[str, Mapping[str, Any]] = {}
 _MODEL_ERRORS = ("truncated", "refused", "empty", "context_overflow")
 
@@ -40,6 +43,8 @@ def build(  # noqa: PLR0913 - the record is where everything meets
     finished_at: str,
     environment: Mapping[str, str],
     costs: Mapping[Arm, float | None],
+    follow_up_costs: Mapping[Arm, float | None] = _NO_COSTS,
+    judge_cost: float | None = None,
     warnings: Sequence[str],
     stopping: Stopping | None = None,
     calibration: Mapping[str, Any] | None = None,
@@ -57,6 +62,8 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         finished_at: RFC 3339, UTC.
         environment: versions of what it ran on.
         costs: per arm, None where no price is known.
+        follow_up_costs: of what scorers asked the model of an arm, beyond its answers.
+        judge_cost: of what they asked the judge.
         warnings: what else happened (stops and resumes); they follow what the evidence itself warns of.
         stopping: where the looks of a job that may stop early have led.
         calibration: the stored calibration of this baseline, these suites and gates, if there is one.
@@ -82,7 +89,13 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         },
         "decision": decision.decision,
         "reasons": decision.reasons,
-        "arms": {arm: _arm(job, arm, evidence, costs.get(arm)) for arm in Arm},
+        "arms": {
+            arm: {
+                **_arm(job, arm, evidence, costs.get(arm)),
+                "follow_ups": _follow_ups(evidence.follow_ups.get(arm), follow_up_costs.get(arm)),
+            }
+            for arm in Arm
+        },
         "gates": [_gate(result) for result in results],
         "suites": [
             {**suite, "corpus": corpus.get(suite["name"], {})}
@@ -90,12 +103,15 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         ],
         "sequential": None if stopping is None else summary(job, stopping, evidence),
         "calibration": calibration,
+        "judge": section(job, evidence, evidence.asked_judge, judge_cost),
         "evidence": {"outcomes": evidence.outcomes, "merkle_root": None},
         "environment": environment,
         "warnings": [
+            *judge_warnings(job, evidence.judged or ()),
             *_sampled(job),
             *_stopped(stopping),
             *warnings_of(evidence),
+            *telling(evidence),
             *(each for result in results for each in result.warnings),
             *warnings,
         ],
@@ -113,6 +129,21 @@ def _sampled(job: Job) -> list[str]:
 def _stopped(stopping: Stopping | None) -> list[str]:
     said = "asked no further once gates were settled: estimates lean to the side that settled them, read the intervals"
     return [] if stopping is None or not stopping.closed else [said]
+
+
+def telling(evidence: Evidence) -> Iterator[str]:
+    """Suites whose scores tell nothing, whatever the models do."""
+    for each in evidence.extracts:
+        if 0 < each.answers == each.nothing:
+            yield (
+                f"suite {each.suite}, {each.arm.value}: extract found nothing in {each.nothing} of {each.answers}"
+                " answers: is the pattern right?"
+            )
+    for table in evidence.tables:
+        means = [np.asarray(table.arms[arm].mean) for arm in Arm]
+        compared = table.primary and table.role in _COMPARED and len(means[0])
+        if compared and all((mean >= table.pass_at).all() for mean in means):
+            yield f"suite {table.suite}: every answer of both arms passes: it cannot tell the models apart"
 
 
 def warnings_of(evidence: Evidence) -> list[str]:
@@ -160,6 +191,19 @@ def _arm(job: Job, arm: Arm, evidence: Evidence, cost: float | None) -> dict[str
         "retries": totals.retries,
         "kinds": totals.kinds,
         "fingerprints": totals.fingerprints,
+    }
+
+
+def _follow_ups(asked: FollowUpTotals | None, cost: float | None) -> dict[str, Any] | None:
+    """What scorers asked the model of an arm, beyond its answers."""
+    if asked is None:
+        return None
+    return {
+        "requests": asked.requests,
+        "failed": asked.failed,
+        "attempts": asked.attempts,
+        "tokens": {"input": asked.input_tokens, "output": asked.output_tokens},
+        "cost": cost,
     }
 
 

@@ -122,8 +122,84 @@ def _arm() -> Schema:
             "tokens": _table("tokens, every attempt counted", {"input": tokens, "output": tokens}),
             "price": _or_null(_table("prices the cost is computed with; only in a filed record", price)),
             "cost": _or_null(_number("what the tokens cost; null where no price is known")),
+            "follow_ups": _or_null(_follow_ups()),
         },
-        optional=["identity", "price"],
+        optional=["identity", "price", "follow_ups"],
+    )
+
+
+def _follow_ups() -> Schema:
+    tokens = _or_null(_count("of all replies; null where the server told none"))
+    return _table(
+        "what scorers asked it beyond its answers; null: nothing",
+        {
+            "requests": _count("requests with an outcome"),
+            "failed": _count("those that gave nothing to go by"),
+            "attempts": _count("HTTP tries"),
+            "tokens": _table("tokens, every attempt counted", {"input": tokens, "output": tokens}),
+            "cost": _or_null(_number("what the tokens cost; null where no price is known")),
+        },
+    )
+
+
+def _judge() -> Schema:
+    tokens = _or_null(_count("of all replies; null where the server told none"))
+    counts = {
+        "asked": _count("answers that deserve nothing it was asked about"),
+        "answered": _count("those that got a verdict"),
+        "fooled": _count("those it gave more than the middle of its scale, or preferred"),
+    }
+    share = {
+        "count": _count("how many"),
+        "n": _count("of how many"),
+        "rate": _number("their share", minimum=0, maximum=1),
+        "wilson": _interval("of the share"),
+    }
+    effect = {
+        "n": _count("cases with a score of both models"),
+        "raw": _number("mean of candidate minus baseline"),
+        "raw_interval": _interval("of that"),
+        "equal_length": _number("the same between answers of equal length"),
+        "equal_length_interval": _interval("of that"),
+        "slope": _number("what an answer gains by being e times as long"),
+    }
+    length = {
+        "longer_won": _table("cases that the longer answer won", share),
+        "effect": _or_null(_table("what length explains, of one scorer; null where it cannot be told", effect)),
+    }
+    biases = {
+        "flip_rate": _or_null(_table("pairs whose verdict hangs on their order", share)),
+        "first_position_rate": _or_null(_table("verdicts for what is shown first, of those that are no tie", share)),
+        "length_bias": _or_null(_table("how length sways it", length)),
+    }
+    scorer = {
+        "suite": _text("the suite"),
+        "label": _text("what its scores are called"),
+        "trusted": _of("boolean", "whether its own canaries hold"),
+        "canaries": _table("its canaries", counts),
+        **biases,
+    }
+    by_name = _map("the same by canary", _table("one canary", counts))
+    return _table(
+        "the judge, and whether it may be believed",
+        {
+            "endpoint": _text("the alias of its endpoint"),
+            "model": _text("its name in the job"),
+            "served_models": _list("what the server said it was", _text("a name")),
+            "trusted": _of("boolean", "whether its scores may gate anything"),
+            "distrust": _or_null(_text("why they may not")),
+            "canaries": _table("answers that deserve nothing", {**counts, "by_name": by_name}),
+            **biases,
+            "scorers": _list("the same for each scorer that asks it", _table("a judged scorer", scorer)),
+            "requests": _count("requests with an outcome"),
+            "failed": _count("those that gave nothing to go by"),
+            "attempts": _count("HTTP tries"),
+            "tokens": _table("tokens, every attempt counted", {"input": tokens, "output": tokens}),
+            "cost": _or_null(_number("what the tokens cost; null where no price is known")),
+            "cached": _count("requests answered with what it said before"),
+            "price": _or_null(_of("object", "prices the cost is computed with; only in a filed record")),
+        },
+        optional=["price"],
     )
 
 
@@ -193,6 +269,7 @@ def _suite() -> Schema:
         {
             "name": _text("the suite"),
             "role": _one_of(list(Role), "what it is for"),
+            "format": _text("the format its data set was read in; auto where it was not told"),
             "cases": _count("its cases"),
             "primary": _text("label of the scorer gates use"),
             "scores": _map("mean scores by label", _per_arm("of both arms", mean)),
@@ -201,7 +278,7 @@ def _suite() -> Schema:
             "categories": _list("its categories", category),
             "corpus": _map("scores of all answers together, by label", _of("object", "of both arms")),
         },
-        optional=["corpus"],
+        optional=["corpus", "format"],
     )
 
 
@@ -246,6 +323,7 @@ def schema() -> Schema:
             "arms": _per_arm("both models", _arm()),
             "gates": _list("every gate, the seven first", _gate(), minItems=7),
             "suites": _list("every suite", _suite()),
+            "judge": _or_null(_judge()),
             "sequential": _or_null(_of("object", "where looking early has led; null where the job asks all")),
             "calibration": _or_null(_of("object", "how often these gates flip on the baseline; null: not known")),
             "evidence": _evidence(),
@@ -254,6 +332,6 @@ def schema() -> Schema:
             "warnings": _list("what could explain a verdict away", _text("a warning")),
             "signature": _or_null(_table("who signed; null where nobody did", signature)),
         },
-        optional=["sequential", "calibration", "scorers"],
+        optional=["judge", "sequential", "calibration", "scorers"],
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evalsvc decision record", **record}

@@ -42,6 +42,7 @@ def _row(
     return {
         "name": spec.name,
         "role": spec.role,
+        "format": spec.format,
         "cases": len(pairs.complete),
         "primary": spec.scorers[0].label,
         "scores": {table.label: _means(pairs_of([table])) for table in tables},

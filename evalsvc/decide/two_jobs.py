@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+
 from evalsvc.core.evidence import ScoreTable
 from evalsvc.core.records import Arm, GateSpec, Role, Verdict
-from evalsvc.decide.cases import Floats, Pairs, categories_of, pairs_of
-from evalsvc.decide.compare import compare, wins_losses_ties
+from evalsvc.decide.cases import Pairs, categories_of, pairs_of
+from evalsvc.decide.clustered import estimate_pairs
+from evalsvc.decide.compare import wins_losses_ties
 from evalsvc.decide.verdict import LEVEL, Bounded, Estimate, Settings, against, missing_rule
 from evalsvc.stats.interval import Interval
 from evalsvc.stats.multiplicity import holm
@@ -41,6 +44,8 @@ class Change:
 
     ``n`` cases have a score in both jobs; means, difference, interval (95%) and the counts ``better``, ``worse`` and
     ``same`` (by the sign of a case's difference) are over those. ``missing`` scores: the first's, the second's.
+    ``clusters`` is how many clusters those cases are of (the interval is by clusters then), None where each stands for
+    itself.
     ``p_value`` (of "no difference", two-sided) and ``finding`` are corrected for how many are looked at.
     """
 
@@ -58,6 +63,7 @@ class Change:
     worse: int
     same: int
     missing: tuple[int, int]
+    clusters: int | None
     finding: Finding
     p_value: float
 
@@ -95,7 +101,7 @@ def changes(tables: Sequence[ScoreTable]) -> list[SuiteChange]:
 
 def _change(table: ScoreTable, category: str | None, pairs: Pairs) -> Change:
     bounded = pairs.bounded()
-    estimates = bounded.map(_estimate)
+    estimates = estimate_pairs(pairs, _SETTINGS)
     verdict, _ = missing_rule(pairs.missing, estimates.map(lambda estimate: against(estimate, _SETTINGS)))
     second, first = bounded.complete
     better, worse, same = wins_losses_ties(second, first)
@@ -115,13 +121,10 @@ def _change(table: ScoreTable, category: str | None, pairs: Pairs) -> Change:
         worse=worse,
         same=same,
         missing=(pairs.missing.counts[Arm.BASELINE], pairs.missing.counts[Arm.CANDIDATE]),
+        clusters=None if pairs.clusters is None else len(np.unique(pairs.clusters[pairs.complete])),
         finding=_FINDINGS[verdict],
         p_value=_two_sided(estimates),
     )
-
-
-def _estimate(scores: tuple[Floats, Floats]) -> Estimate:
-    return compare(*scores, _SETTINGS.threshold, LEVEL)
 
 
 def _two_sided(estimates: Bounded[Estimate]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from time import time
 
 import anyio
@@ -25,6 +26,8 @@ from evalsvc.errors import (
 )
 from evalsvc.store.jobs import JobStore
 
+#: A job that has so many times fewer requests left than any other in hand does not wait for a place.
+_SMALLER = 10
 #: How often a job that a full disk keeps from starting or from being decided is tried again.
 _LOOK_S = 2.0
 
@@ -33,13 +36,22 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """A job in hand: what others may see of it, and what may be asked of it."""
+    """A job in hand: what others may see of it, and what may be asked of it.
 
+    ``waiting`` requests it had left when it was taken up.
+    """
+
+    waiting: int = 0
     progress: Progress = field(default_factory=Progress)
     scheduler: Scheduler | None = None
     draining: bool = False
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def left(self) -> int:
+        """Requests that are not recorded yet."""
+        return self.progress.total - self.progress.recorded if self.progress.total else self.waiting
 
     def drain(self) -> None:
         """Leave it off as soon as what is in flight has ended."""
@@ -55,10 +67,14 @@ Work = Callable[[str, Running], Awaitable[None]]
 class Dispatcher:
     """The submitted jobs of one database.
 
+    ``at_once`` jobs have a place each; one that is paused leaves it to another. One that has fewer than a tenth of the
+    requests left of every job in hand overtakes: it runs beside them at once. Each that does sets the measure for the
+    next, so there are few.
+
     Args:
         jobs: where they are filed.
         work: runs one.
-        at_once: how many may run at a time; a small one then need not wait for a big one to end.
+        at_once: how many may run at a time, those that overtake aside.
     """
 
     def __init__(self, jobs: JobStore, work: Work, *, at_once: int) -> None:
@@ -136,12 +152,29 @@ class Dispatcher:
             await running.ended.wait()
 
     async def _claim(self, group: TaskGroup) -> None:
-        for job_id in await self._jobs.queue(self._at_once):
-            if len(self._in_hand) >= self._at_once or self._draining:
-                break
-            if job_id not in self._in_hand:
-                self._in_hand[job_id] = Running()
-                group.start_soon(self._one, job_id, self._in_hand[job_id])
+        for job_id, left in await self._waiting():
+            if self._places_taken() < self._at_once and not self._draining:
+                self._take(group, job_id, left)
+        while (smaller := await self._waiting(below=self._least_left() / _SMALLER)) and not self._draining:
+            self._take(group, *smaller[0])
+
+    async def _waiting(self, *, below: float = inf) -> list[tuple[str, int]]:
+        """The next jobs and the requests they have left; one that was taken up just now is still filed as queued."""
+        found = await self._jobs.queue(self._at_once + len(self._in_hand), below=below)
+        return [(job_id, left) for job_id, left in found if job_id not in self._in_hand]
+
+    def _places_taken(self) -> int:
+        """A paused job leaves its place to another; so do at most as many as there are places."""
+        paused = sum(each.progress.paused is not None for each in self._in_hand.values())
+        return len(self._in_hand) - min(paused, self._at_once)
+
+    def _least_left(self) -> int:
+        """What the smallest job in hand has left. Paused ones do not count, but where all are nobody overtakes."""
+        return min((each.left for each in self._in_hand.values() if each.progress.paused is None), default=0)
+
+    def _take(self, group: TaskGroup, job_id: str, left: int) -> None:
+        self._in_hand[job_id] = Running(waiting=left)
+        group.start_soon(self._one, job_id, self._in_hand[job_id])
 
     async def _one(self, job_id: str, running: Running) -> None:
         try:
@@ -176,7 +209,7 @@ class Dispatcher:
         if not isinstance(error, EvalsvcError):
             _log.error("job %s failed", job_id, exc_info=error)
         said = str(error) if isinstance(error, EvalsvcError) else f"internal error: {type(error).__name__}: {error}"
-        if (await self._jobs.get(job_id)).state not in ENDED:
+        if await self._jobs.state(job_id) not in ENDED:
             await self._jobs.move(job_id, JobState.FAILED, reason=said, now=time())
         return None
 
@@ -184,7 +217,7 @@ class Dispatcher:
         """It waits for the next daemon. Where that cannot be written, the next one finds it as after a kill."""
         with anyio.CancelScope(shield=True):
             try:
-                if (await self._jobs.get(job_id)).state in IN_HAND:
+                if await self._jobs.state(job_id) in IN_HAND:
                     await self._jobs.move(job_id, JobState.QUEUED, reason="the daemon was stopped")
             except (StoreFull, JobNotFound):
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
+from typing import TypeVar
 
 from anyio.to_thread import run_sync
 
@@ -27,7 +28,7 @@ from evalsvc.errors import (
     RequestRejected,
     ScoringError,
 )
-from evalsvc.scoring.base import Scorer
+from evalsvc.scoring.base import AskingScorer, Scorer
 
 #: Errors that are the model's own answer to a prompt: the endpoint is well.
 _MODEL_ERRORS = (ContextOverflow, ContentRefused)
@@ -45,7 +46,8 @@ _DOUBT_S = 0.5
 #: Characters of an answer beyond which it is scored off the loop, however fast its scorer is otherwise.
 _LONG = 16_384
 
-_FAULTS = {
+#: What each kind of `Status.MODEL_ERROR` means.
+FAULTS = {
     "truncated": "cut off at the token limit",
     "refused": "the model or its filter refused",
     "empty": "an empty answer",
@@ -55,6 +57,8 @@ _FAULTS = {
 
 #: Sleeps so many seconds without keeping a worker from its work.
 Rest = Callable[[float], Awaitable[None]]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -72,7 +76,7 @@ class _Course:
 
 
 class Executor:
-    """Runs requests.
+    """Runs requests. What an asking scorer would ask is left to `FollowUps`: its score is not among an answer's yet.
 
     Args:
         endpoints: by alias.
@@ -92,7 +96,8 @@ class Executor:
         progress: Progress,
     ) -> None:
         self._endpoints = endpoints
-        self._scorers = scorers
+        self._plain = {suite: [row for row in rows if not _asks(row[1])] for suite, rows in scorers.items()}
+        self._alone = {suite: [row for row in rows if not _pairs(row[1])] for suite, rows in scorers.items()}
         self._policy = policy
         self._lag = lag
         self._progress = progress
@@ -185,7 +190,8 @@ class Executor:
     ) -> bool:
         """Whether to ask once more, after the wait that takes; False when the outcome stands."""
         if isinstance(error, AuthenticationFailed | ModelNotFound):
-            raise JobStopped(f"{request.arm} ({request.model} on endpoint {endpoint.name}): {error}") from error
+            who = request.arm if request.step == "answer" else f"follow-up {request.step!r}"
+            raise JobStopped(f"{who} ({request.model} on endpoint {endpoint.name}): {error}") from error
         wait = self._policy.decide(error, attempt=course.tries, elapsed_s=perf_counter() - course.since)
         # A 429 is no load on the server that the limits do not already hold back: it takes none of the budget.
         if wait is not None and (isinstance(error, RateLimited) or endpoint.budget.withdraw()):
@@ -214,23 +220,9 @@ class Executor:
         fault = completion.fault
         if fault is not None:
             return self._outcome(request, course, scheduled, Status.MODEL_ERROR, fault, completion)
-        scores = {
-            label: await self._score(scorer, request, completion) for label, scorer in self._scorers[request.case.suite]
-        }
+        plain = self._plain[request.case.suite] if request.step == "answer" else ()
+        scores = {label: await _score(scorer, request.case, completion) for label, scorer in plain}
         return self._outcome(request, course, scheduled, Status.OK, None, completion, scores=scores)
-
-    async def _score(self, scorer: Scorer, request: Request, completion: Completion) -> Score:
-        try:
-            if scorer.offload or len(completion.text) > _LONG:
-                score = await run_sync(scorer.score, request.case, completion)
-            else:
-                score = scorer.score(request.case, completion)
-            if score.value is not None and not 0 <= score.value <= 1:
-                raise ScoringError(f"a score of {score.value} is outside 0 to 1")  # noqa: TRY301 - one border for all
-        except Exception as error:  # noqa: BLE001 - a scorer is a plug-in: whatever it raises costs one score, no job
-            reason = str(error) if isinstance(error, ScoringError) else f"{type(error).__name__}: {error}"
-            return Score(value=None, explanation=f"scoring error: {reason[:300]}")
-        return score
 
     def _outcome(
         self,
@@ -244,9 +236,9 @@ class Executor:
         detail: str | None = None,
         scores: Mapping[str, Score] | None = None,
     ) -> Outcome:
-        if scores is None and status is Status.MODEL_ERROR:
-            why = _FAULTS[kind or ""]
-            scores = {label: _zero(scorer, request.case, why) for label, scorer in self._scorers[request.case.suite]}
+        if scores is None and status is Status.MODEL_ERROR and request.step == "answer":
+            why = FAULTS[kind or ""]
+            scores = {label: _zero(scorer, request.case, why) for label, scorer in self._alone[request.case.suite]}
         return Outcome(
             case=request.case,
             arm=request.arm,
@@ -261,6 +253,41 @@ class Executor:
             since_scheduled_s=course.ready - scheduled,
             finished_at=time(),
         )
+
+
+async def given(scorer: Scorer, chars: int, give: Callable[..., T], *arguments: object) -> T | Score:
+    """What a scorer gives for a text of so many characters; where it raises, that is a score that is missing."""
+    try:
+        if scorer.offload or chars > _LONG:
+            found = await run_sync(give, *arguments)
+        else:
+            found = give(*arguments)
+        if isinstance(found, Score) and found.value is not None:
+            low, high = scorer.bounds
+            if not low <= found.value <= high:
+                raise ScoringError(f"a score of {found.value} is outside {low:g} to {high:g}")  # noqa: TRY301 - one border for all
+    except Exception as error:  # noqa: BLE001 - a scorer is a plug-in: whatever it raises costs one score, no job
+        reason = str(error) if isinstance(error, ScoringError) else f"{type(error).__name__}: {error}"
+        return unscored(reason)
+    return found
+
+
+def unscored(reason: str) -> Score:
+    """The score that is missing because its scorer failed."""
+    return Score(value=None, explanation=f"scoring error: {reason[:300]}")
+
+
+async def _score(scorer: Scorer, case: Case, completion: Completion) -> Score:
+    found: object = await given(scorer, len(completion.text), scorer.score, case, completion)
+    return found if isinstance(found, Score) else unscored(f"{type(found).__name__} is no score")
+
+
+def _asks(scorer: Scorer) -> bool:
+    return isinstance(scorer, AskingScorer)
+
+
+def _pairs(scorer: Scorer) -> bool:
+    return isinstance(scorer, AskingScorer) and scorer.paired
 
 
 def _zero(scorer: Scorer, case: Case, why: str) -> Score:
@@ -282,7 +309,7 @@ def _tell(health: EndpointHealth, request: Request, error: ProviderError) -> Non
     if isinstance(error, _MODEL_ERRORS):
         health.succeeded()
     else:
-        health.failed(request.case.position, error.kind, str(error))
+        health.failed((request.job, request.case.position), error.kind, str(error))
 
 
 def _max_tokens(request: Request) -> int | None:

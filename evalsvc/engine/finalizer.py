@@ -5,11 +5,12 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,7 +18,7 @@ from anyio.to_thread import run_sync
 
 import evalsvc
 from evalsvc.core import canonical
-from evalsvc.core.evidence import ArmTotals
+from evalsvc.core.evidence import ArmTotals, FollowUpTotals
 from evalsvc.core.listing import rfc3339
 from evalsvc.core.merkle import Tree
 from evalsvc.core.records import Arm, Job
@@ -28,7 +29,7 @@ from evalsvc.decide.provenance import Price, Provenance, bound
 from evalsvc.decide.statement import ENVELOPE_FILE, statement
 from evalsvc.engine.corpus import corpus_scores
 from evalsvc.engine.looks import stored_looks
-from evalsvc.scoring.base import SCORERS, Scorer
+from evalsvc.scoring.base import SCORERS, AskingScorer, Scorer
 from evalsvc.store.commitments import CASE_FORMAT, OUTCOME_FORMAT, TREE_FORMAT, Commitments
 from evalsvc.store.database import SQLITE_VERSION
 from evalsvc.store.jobs import JobRow, JobStore
@@ -48,13 +49,16 @@ class Circumstances:
     """What a record says that no row of its job can: `verify` takes it from the record.
 
     ``environment`` and ``scorers`` (by name) are versions; ``prices`` per million tokens, (input, output), None where
-    the configuration gives none; ``warnings`` stand after those that the rows themselves give.
+    the configuration gives none, and ``judge_price`` the judge's; ``warnings`` stand after those that the rows
+    themselves give; ``formats`` are those the suites' data sets were read in, by suite.
     """
 
     environment: Mapping[str, str]
     scorers: Mapping[str, str]
     prices: Mapping[Arm, Price | None]
+    judge_price: Price | None
     warnings: Sequence[str]
+    formats: Mapping[str, str]
 
 
 class Finalizer:
@@ -63,7 +67,9 @@ class Finalizer:
     Args:
         jobs, views, commitments: where the job and its outcomes live.
         prices: (input, output) per million tokens of an arm, or None where the configuration gives none.
+        judge_price: the same of the judge.
         signer: signs the record, where a key is configured.
+        formats: what each suite's data set was read in, those found by looking included.
     """
 
     def __init__(
@@ -73,20 +79,29 @@ class Finalizer:
         views: Views,
         commitments: Commitments,
         prices: Mapping[Arm, Price | None],
+        judge_price: Price | None = None,
         signer: Signer | None = None,
+        formats: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._jobs = jobs
         self._views = views
         self._commitments = commitments
         self._prices = prices
+        self._judge_price = judge_price
         self._signer = signer
+        self._formats = formats
 
     async def run(self, job: Job, job_id: str, *, warnings: list[str], now: float) -> dict[str, Any]:
         """Judge, decide, sign, and file the record. ``warnings`` are put after those that the evidence itself gives."""
         await self._jobs.move(job_id, JobState.DECIDING)
         row = await self._jobs.get(job_id)
         told = Circumstances(
-            environment=environment(), scorers=scorer_versions(job), prices=self._prices, warnings=warnings
+            environment=environment(),
+            scorers=scorer_versions(job),
+            prices=self._prices,
+            judge_price=self._judge_price,
+            warnings=warnings,
+            formats=self._formats,
         )
         cases, outcomes = await self._commitments.cases(job_id), await self._commitments.outcomes(job_id)
         made, envelope = self._signed(await make_record(job, row, self._views, cases, outcomes, told, finished_at=now))
@@ -119,11 +134,11 @@ async def make_record(
     """
     stopping = await stored_looks(views, job, row.id)
     ends = {} if stopping is None else stopping.closed
-    evidence = await views.evidence(job, row.id, ends=ends)
+    evidence = await views.evidence(job, row.id, ends=ends, judged=judged_labels(job))
     results = await run_sync(judge_all, evidence, job, stopping)  # other jobs' latencies are measured meanwhile
     calibration = await _calibration(views, row, until=finished_at)
     made = record.build(
-        job,
+        _read_in(job, told.formats),
         row.id,
         evidence,
         results,
@@ -132,6 +147,8 @@ async def make_record(
         finished_at=rfc3339(finished_at),
         environment=told.environment,
         costs={arm: _cost(evidence.totals[arm], told.prices[arm]) for arm in Arm},
+        follow_up_costs={arm: _cost(asked, told.prices[arm]) for arm, asked in evidence.follow_ups.items()},
+        judge_cost=_cost(evidence.asked_judge, told.judge_price),
         warnings=[*_resumed(row), *told.warnings],
         stopping=stopping,
         calibration=calibration,
@@ -144,8 +161,17 @@ async def make_record(
         formats={"tree": TREE_FORMAT, "case": CASE_FORMAT, "outcome": OUTCOME_FORMAT},
         scorers=told.scorers,
         prices=told.prices,
+        judge_price=told.judge_price,
     )
     return bound(made, job.suites, provenance)
+
+
+def _read_in(job: Job, formats: Mapping[str, str]) -> Job:
+    """The job, its formats those that were found where it says ``auto``."""
+    found = {suite.name: formats.get(suite.name, "auto") for suite in job.suites if suite.format == "auto"}
+    return replace(
+        job, suites=tuple(replace(suite, format=found.get(suite.name, suite.format)) for suite in job.suites)
+    )
 
 
 async def _calibration(views: Views, row: JobRow, *, until: float) -> dict[str, Any] | None:
@@ -158,6 +184,20 @@ def _files(document: str) -> dict[str, str]:
     """The SHA-256 of every file the job names, by name."""
     digests: dict[str, str] = orjson.loads(document)["files"] if document else {}
     return digests
+
+
+def _asking(name: str) -> type[AskingScorer] | None:
+    plugin = SCORERS[name] if name in SCORERS else Scorer  # noqa: SIM401 - a registry has no `get`
+    return plugin if issubclass(plugin, AskingScorer) else None
+
+
+def judged_labels(job: Job) -> dict[str, list[str]] | None:
+    """By suite the labels of scores that ask the judge; None for a job none of whose scores asks anybody."""
+    asking = {suite.name: [(s.label, each) for s in suite.scorers if (each := _asking(s.name))] for suite in job.suites}
+    if not any(asking.values()):
+        return None
+    judged = {suite: [label for label, each in found if each.judged] for suite, found in asking.items()}
+    return {suite: labels for suite, labels in judged.items() if labels}
 
 
 def scorer_versions(job: Job) -> dict[str, str]:
@@ -186,8 +226,8 @@ def environment() -> Mapping[str, str]:
     }
 
 
-def _cost(totals: ArmTotals, price: Price | None) -> float | None:
-    if price is None or totals.input_tokens is None or totals.output_tokens is None:
+def _cost(totals: ArmTotals | FollowUpTotals | None, price: Price | None) -> float | None:
+    if totals is None or price is None or totals.input_tokens is None or totals.output_tokens is None:
         return None
     return (totals.input_tokens * price[0] + totals.output_tokens * price[1]) / 1e6
 

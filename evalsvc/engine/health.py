@@ -7,7 +7,7 @@ requests wait; one at a time goes through as the probe.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
 from time import perf_counter
@@ -32,7 +32,7 @@ class EndpointHealth:
         self._cases = cases
         self._jobs: list[int] = []
         self._kind = self._why = ""
-        self._failed: set[int] = set()
+        self._failed: set[Hashable] = set()
         self._calls = 0
         self._since = 0.0
         self._last_success = -inf
@@ -67,8 +67,8 @@ class EndpointHealth:
             self._closed.set()
             self._opened = anyio.Event()
 
-    def failed(self, case: int, kind: str, why: str) -> None:
-        """A call of ``case`` (its position) failed with an error of ``kind``."""
+    def failed(self, case: Hashable, kind: str, why: str) -> None:
+        """A call of ``case`` failed with an error of ``kind``; cases of all jobs count: say (job, position)."""
         if not self._failed or kind != self._kind:
             self._kind, self._since, self._calls = kind, perf_counter(), 0
             self._failed.clear()

@@ -112,7 +112,7 @@ class Plan:
 
     def _request(self, case: Case, arm: Arm, trial: int) -> Request:
         spec = self._job.arms[arm]
-        messages = _messages(case, spec.system)
+        messages = messages_of(case.input, spec.system)
         return Request(
             job=self._job_id,
             case=case,
@@ -123,18 +123,20 @@ class Plan:
             model=spec.model,
             messages=messages,
             params=spec.params,
-            chars=_chars(messages),
+            chars=chars_of(messages),
             api=spec.api,
             stream=spec.stream,
         )
 
 
-def _messages(case: Case, system: str | None) -> list[dict[str, Any]]:
-    messages = [{"role": "user", "content": case.input}] if isinstance(case.input, str) else case.input
+def messages_of(asked: str | list[dict[str, Any]], system: str | None) -> list[dict[str, Any]]:
+    """What is sent: a text as the user's, a chat as it is, the system prompt before either."""
+    messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
     return messages if system is None else [{"role": "system", "content": system}, *messages]
 
 
-def _chars(messages: list[dict[str, Any]]) -> int:
+def chars_of(messages: list[dict[str, Any]]) -> int:
+    """Characters of all messages, from which their tokens are estimated."""
     return sum(_length(message.get("content")) for message in messages)
 
 

@@ -26,6 +26,7 @@ from evalsvc.errors import EvalsvcError, StoreError
 from evalsvc.store.answers import Answers
 from evalsvc.store.commitments import Commitments
 from evalsvc.store.database import Reader
+from evalsvc.store.follow_ups import FollowUpRows
 from evalsvc.store.jobs import JobRow, read_job, read_spec
 from evalsvc.store.views import Views
 
@@ -153,7 +154,9 @@ async def recompute(reader: Reader, rows: Rows) -> Recomputed:
     if rows.job is None:
         fault = "there is no job to go by"
         return Recomputed(rows=rows, rescored=Rescored(), scores_fault=fault, record={}, record_fault=fault)
-    rescored, scores_fault = await _guarded(rows, rescore(rows.job, rows.row.id, Answers(reader)), Rescored())
+    rescored, scores_fault = await _guarded(
+        rows, rescore(rows.job, rows.row.id, Answers(reader), FollowUpRows(reader)), Rescored()
+    )
     record, record_fault = await _guarded(rows, _record(rows, rows.job, Views(reader)), {})
     return Recomputed(rows=rows, rescored=rescored, scores_fault=scores_fault, record=record, record_fault=record_fault)
 
@@ -201,8 +204,15 @@ def _told(copy: Mapping[str, Any]) -> Circumstances:
         environment=environment if isinstance(environment, Mapping) else {},
         scorers={row["name"]: row["version"] for row in scorers if {"name", "version"} <= row.keys()},
         prices={arm: _price(at(copy, "arms", arm.value, "price")) for arm in Arm},
+        judge_price=_price(at(copy, "judge", "price")),
         warnings=(),
+        formats={row["name"]: row["format"] for row in _suites(copy) if {"name", "format"} <= row.keys()},
     )
+
+
+def _suites(copy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = at(copy, "suites")
+    return [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
 
 
 def _price(said: Any) -> tuple[float, float] | None:

@@ -47,15 +47,16 @@ class Recorder:
         self._room = anyio.Event()
         self._closing = False
 
-    async def put(self, outcome: Outcome) -> None:
-        """Hand over an outcome; waits while the buffer is full."""
+    async def put(self, *outcomes: Outcome) -> None:
+        """Hand over outcomes that become durable together; waits while the buffer is full."""
         while len(self._buffer) >= _FULL or self._chars >= _FULL_CHARS:
             await self._room.wait()
-        self._buffer.append(outcome)
-        if len(self._buffer) == 1:
+        self._buffer += outcomes  # whole, with no wait between: a flush writes all there is in one transaction
+        if len(self._buffer) == len(outcomes):
             self._some.set()
-        if outcome.completion is not None:
-            self._chars += len(outcome.completion.text)
+        for outcome in outcomes:
+            if outcome.completion is not None:
+                self._chars += len(outcome.completion.text)
         if len(self._buffer) >= _BATCH or self._chars >= _BATCH_CHARS:
             self._batch.set()
 

@@ -9,19 +9,16 @@ from math import isclose
 from typing import Any
 
 from evalsvc.core.difference import shown
-from evalsvc.core.records import Completion, Job, Score, ScorerSpec, Status
-from evalsvc.errors import EvalsvcError, JobError
-from evalsvc.scoring.base import Scorer, build
+from evalsvc.core.records import Arm, Completion, Job, Score, ScorerSpec, Status
+from evalsvc.engine.replay import RAISED, Again, Missing, Replay
+from evalsvc.errors import JobError
+from evalsvc.scoring.base import AskingScorer, Scorer, build
 from evalsvc.store.answers import Answers, FiledAnswer
+from evalsvc.store.follow_ups import FollowUpRows
 
 #: What adding up binary fractions in another order may do to a score.
 _NOISE = 1e-9
 _NOTHING = Completion(text="")
-#: A scorer is a plug-in: whatever it raises is a score that cannot be checked, as it was one that could not be given.
-_RAISED = (
-    *(ArithmeticError, AssertionError, AttributeError, EvalsvcError, LookupError, OSError, RuntimeError, TypeError),
-    ValueError,
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,20 +33,33 @@ class Rescored:
     unsure: Counter[str] = field(default_factory=Counter)
 
 
-async def rescore(job: Job, job_id: str, answers: Answers) -> Rescored:
+async def rescore(job: Job, job_id: str, answers: Answers, follow_ups: FollowUpRows) -> Rescored:
     """Score every answer of a job again with the scorers of the job.
+
+    What a judge or a model said to a scorer is not asked for again: it is read again as it was filed.
 
     Raises:
         ValueError, LookupError, TypeError, StoreError: rows that evalsvc cannot have written.
     """
     scorers = {suite.name: [(spec.label, _built(spec)) for spec in suite.scorers] for suite in job.suites}
+    asks = any(isinstance(scorer, AskingScorer) for each in scorers.values() for _, scorer in each)
     done = Rescored()
+    others: dict[tuple[int, int], FiledAnswer] = {}
     async for chunk in answers.of(job_id):
+        first, last = chunk[0].case.position, chunk[-1].case.position
+        said = await follow_ups.between(job_id, first, last) if asks else {}
         for answer in chunk:
-            wrong = _contradiction(answer, scorers[answer.case.suite], done)
+            place = (answer.case.position, answer.trial)
+            replay = Replay(
+                answer, others.pop(place, None), said.get((answer.case.position, answer.arm, answer.trial), {})
+            )
+            if asks and answer.arm is Arm.BASELINE:  # comes before the candidate's, whose score is made of both
+                others[place] = answer
+            wrong = _contradiction(answer, scorers[answer.case.suite], replay, done)
             if wrong is not None:
                 done.first = f"{_name(answer)}: {wrong}"
                 return done
+        others = {place: other for place, other in others.items() if place[0] == last}
     return done
 
 
@@ -64,26 +74,82 @@ def _name(answer: FiledAnswer) -> str:
     return f"case {shown(answer.case.id)} of {shown(answer.case.suite)}, {answer.arm}, trial {answer.trial}"
 
 
-def _contradiction(answer: FiledAnswer, scorers: Sequence[tuple[str, Scorer | None]], done: Rescored) -> str | None:
+def _contradiction(
+    answer: FiledAnswer, scorers: Sequence[tuple[str, Scorer | None]], replay: Replay, done: Rescored
+) -> str | None:
     """What is wrong with an answer's status or scores, or None."""
     wrong = _wrong_status(answer) or _wrong_labels(answer, [label for label, _ in scorers])
+    wrong = wrong or _of_pairs(answer, scorers, replay, done)
     if wrong or answer.status == Status.INFRA_ERROR:
         return wrong
     if answer.status == Status.MODEL_ERROR:
-        done.scores += len(scorers)
-        high = [label for label, _ in scorers if answer.scores[label]["value"] != 0]
-        return f"{shown(high[0])} of a failed answer is not 0" if high else None
+        return _of_a_failure(answer, scorers, done)
     for label, scorer in scorers:
-        filed, again = answer.scores[label], _again(answer, scorer)
-        if isinstance(again, str):
-            done.unsure[again] += 1
-        elif filed["value"] is None:
-            done.unsure["the scorer raised then and does not now"] += 1
-        elif not _alike(filed, again):
-            was, now = shown(filed["value"]), shown(again.value)
-            return f"{shown(label)} is filed as {was}, scoring the filed answer again gives {now}"
-        else:
+        if not _of_both(scorer):
+            wrong = _unlike(label, answer.scores[label], _again(answer, label, scorer, replay), done)
+            if wrong is not None:
+                return wrong
+    return _of_canaries(scorers, replay, done)
+
+
+def _of_a_failure(answer: FiledAnswer, scorers: Sequence[tuple[str, Scorer | None]], done: Rescored) -> str | None:
+    """An answer that is none is worth 0, or nothing where 0 is a score like any other."""
+    for label, scorer in scorers:
+        if not _of_both(scorer):
             done.scores += 1
+            wanted = 0 if scorer is None or scorer.bounds == (0.0, 1.0) else None
+            if answer.scores[label]["value"] != wanted:
+                return f"{shown(label)} of a failed answer is not {shown(wanted)}"
+    return None
+
+
+def _of_pairs(
+    answer: FiledAnswer, scorers: Sequence[tuple[str, Scorer | None]], replay: Replay, done: Rescored
+) -> str | None:
+    """Scores that compare are checked where both answers are there, with the candidate's."""
+    for label, scorer in scorers:
+        if answer.arm is Arm.BASELINE or not isinstance(scorer, AskingScorer) or not scorer.paired:
+            continue
+        for of, wanted in replay.pair(scorer, label):
+            filed = of.scores.get(label, {"value": None})
+            wrong = _unlike(label, filed, wanted, done)
+            if wrong is not None:
+                return wrong if of is answer else f"{wrong} (the baseline's, beside it)"
+    return None
+
+
+def _of_canaries(scorers: Sequence[tuple[str, Scorer | None]], replay: Replay, done: Rescored) -> str | None:
+    """What a judge said of answers that deserve nothing decides whether it is believed."""
+    for label, scorer in scorers:
+        for name, filed, again in replay.canaries(scorer, label):
+            if isinstance(again, str):
+                done.unsure[again] += 1
+            elif filed != again.value:
+                return f"canary {shown(name)} of {shown(label)} is filed as {shown(filed)}, and is {shown(again.value)}"
+            else:
+                done.scores += 1
+    return None
+
+
+def _of_both(scorer: Scorer | None) -> bool:
+    return isinstance(scorer, AskingScorer) and scorer.paired
+
+
+def _unlike(label: str, filed: Mapping[str, Any], again: Again, done: Rescored) -> str | None:
+    """What is wrong with a filed score, held against the one it gets now; or None."""
+    was = filed["value"]
+    if isinstance(again, str):
+        done.unsure[again] += 1
+    elif isinstance(again, Missing):
+        if was is not None:
+            return f"{shown(label)} is filed as {shown(was)}, and {again.why}"
+        done.scores += 1
+    elif was is None:
+        done.unsure["the scorer raised then and does not now"] += 1
+    elif not _alike(filed, again):
+        return f"{shown(label)} is filed as {shown(was)}, scoring the filed answer again gives {shown(again.value)}"
+    else:
+        done.scores += 1
     return None
 
 
@@ -118,14 +184,16 @@ def _wrong_labels(answer: FiledAnswer, labels: list[str]) -> str | None:
     return None
 
 
-def _again(answer: FiledAnswer, scorer: Scorer | None) -> Score | str:
+def _again(answer: FiledAnswer, label: str, scorer: Scorer | None, replay: Replay) -> Score | Missing | str:
     """The score the filed answer gets now, or why it gets none."""
     if scorer is None:
         return "the scorer is not installed here"
+    if isinstance(scorer, AskingScorer):
+        return replay.score(scorer, label)
     try:
         score = scorer.score(answer.case, answer.completion or _NOTHING)
-    except _RAISED as error:
+    except RAISED as error:
         return f"the scorer raises {type(error).__name__}"
     if not isinstance(score, Score):
-        return "the scorer asks a model"
+        return "the scorer gives no score"
     return "the scorer gives none" if score.value is None else score

@@ -15,6 +15,7 @@ from evalsvc.core.states import JobState
 from evalsvc.engine.crew import Crew
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.executor import Executor
+from evalsvc.engine.follow_ups import FollowUps
 from evalsvc.engine.looks import Looks, open_looks
 from evalsvc.engine.pace import Pace
 from evalsvc.engine.pauses import Pauses
@@ -33,12 +34,13 @@ class Scheduler:
         jobs, outcomes, views: where the job lives.
         endpoints: by alias, those the job asks.
         executor: runs one request.
+        follow_ups: ask what scores take beyond the answers; None where none of the job's does.
         progress: how far the job is.
         listener: is told of outcomes too, once they are durable.
         patience_s: how long an endpoint may stay down before the job gives up; None waits for ever.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that one job needs meets here
         self,
         *,
         jobs: JobStore,
@@ -47,6 +49,7 @@ class Scheduler:
         endpoints: Mapping[str, Endpoint],
         executor: Executor,
         progress: Progress,
+        follow_ups: FollowUps | None = None,
         listener: Listener | None = None,
         patience_s: float | None,
     ) -> None:
@@ -55,6 +58,7 @@ class Scheduler:
         self._views = views
         self._endpoints = endpoints
         self._executor = executor
+        self._follow_ups = follow_ups
         self._progress = progress
         self._listener = listener
         self._patience_s = patience_s
@@ -83,6 +87,8 @@ class Scheduler:
         self._progress.total = cases * job.trials * len(job.arms)
         self._progress.recorded = self._progress.resumed = len(done)
         self._progress.started = monotonic()
+        if self._follow_ups is not None:
+            await self._follow_ups.resume(job_id)
         plan = Plan(job, job_id, self._jobs.cases(job_id), done)
         self._pace = Pace(job.rate)
         looks = await open_looks(self._views, job, job_id)
@@ -119,7 +125,15 @@ class Scheduler:
                 if self._draining:
                     self._drain()
                 crew.start(lambda: self._step(plan, recorder, crew))
+            await self._let_go(recorder)
             watchers.cancel_scope.cancel()
+
+    async def _let_go(self, recorder: Recorder) -> None:
+        """Record what waited for an answer that is not asked for any more; a job that goes on later asks for it."""
+        if self._follow_ups is None or self._failure is not None or self._draining:
+            return
+        if held := self._follow_ups.held():
+            await recorder.put(*held)
 
     def _close(self, plan: Plan, looks: Looks) -> None:
         """Ask no more of what needs no more answers."""
@@ -142,7 +156,11 @@ class Scheduler:
             return False
         scheduled = await self._pace.turn()
         try:
-            await recorder.put(await self._executor.run(request, scheduled, crew.rest))
+            outcome = await self._executor.run(request, scheduled, crew.rest)
+            if self._follow_ups is None:
+                await recorder.put(outcome)
+            elif outcomes := await self._follow_ups.of(request, outcome, crew.rest):
+                await recorder.put(*outcomes)
         except JobStopped as failure:
             self._failure = self._failure or failure
             crew.stop()

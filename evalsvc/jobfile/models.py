@@ -38,6 +38,12 @@ def _alias(text: str) -> str:
     return _printable(text)
 
 
+def _asked(text: str) -> str:
+    if text == RECORDED:
+        raise ValueError("a judge is asked: name an endpoint of config.toml")
+    return _alias(text)
+
+
 def _said(text: str) -> str:
     if not text.strip():
         raise ValueError("must say why, in words")
@@ -87,6 +93,28 @@ class ArmTable(_Table):
     )
 
 
+class JudgeTable(_Table):
+    """The model that judged scorers ask."""
+
+    endpoint: Annotated[str, AfterValidator(_asked)] = Field(
+        description="an endpoint's alias in config.toml; a job holds no URL and no key",
+        json_schema_extra={"not": {"pattern": f"://|^{RECORDED}$"}},
+    )
+    model: Name = Field(description="the model's name as its endpoint knows it")
+    system: str | None = Field(default=None, description="a system prompt put before what the scorer asks")
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="parameters passed on to the judge as they are (temperature, max_tokens, ...)",
+        json_schema_extra={"propertyNames": {"not": {"enum": list(_RESERVED_PARAMS)}}},
+    )
+    api: Literal["chat", "responses"] = Field(default="chat", description="which of the endpoint's APIs is asked")
+    allow_self: bool = Field(default=False, description="whether it may be a model that it judges: the record warns")
+    cache: bool | None = Field(
+        default=None,
+        description="whether what it said to the same words before is taken again; by default at temperature 0 only",
+    )
+
+
 class ScorerTable(_Table):
     """A scorer with its options; further keys are the scorer's own."""
 
@@ -133,6 +161,10 @@ class SuiteTable(_Table):
         description="what the suite is for: target, general, adversarial or train"
     )
     dataset: str = Field(min_length=1, description="the file of its cases, relative to this job file")
+    answers: Path | None = Field(
+        default=None,
+        description="the file of what is expected, relative to this job file, where a format keeps it apart (bfcl)",
+    )
     format: Name = Field(
         default="auto",
         description="the data set's format; auto looks at the file",
@@ -291,6 +323,7 @@ class JobTable(_Table):
     )
     candidate: ArmTable = Field(description="the table [candidate]: the fine-tuned model")
     baseline: ArmTable = Field(description="the table [baseline]: the model run today")
+    judge: JudgeTable | None = Field(default=None, description="the table [judge]: the model that judged scorers ask")
     suites: list[SuiteTable] = Field(min_length=1, description="at least one table [[suites]]: a named set of cases")
     gates: GatesTable = Field(default=GatesTable(), description="what is to be proven before the candidate ships")
 

@@ -23,6 +23,7 @@ from evalsvc.core.records import (
     ArmSpec,
     GateSpec,
     Job,
+    JudgeSpec,
     PromptSpec,
     ScorerSpec,
     SuiteSpec,
@@ -34,6 +35,7 @@ from evalsvc.jobfile.models import (
     ArmTable,
     GatesTable,
     JobTable,
+    JudgeTable,
     PluggedGate,
     ScorerTable,
     SuiteTable,
@@ -148,7 +150,15 @@ def _parsed(raw: bytes, name: str, locate: Locate, limit: int | None) -> JobFile
         table = JobTable.model_validate(source.data)
     except ValidationError as error:
         raise first_error(error, JobTable, source) from None
-    for check in (_peeking, _reserved_params, _recorded_or_not, _unknown_fields, _examples, _repeated_names):
+    for check in (
+        _peeking,
+        _reserved_params,
+        _own_judge,
+        _recorded_or_not,
+        _unknown_fields,
+        _examples,
+        _repeated_names,
+    ):
         for fault in check(table):
             raise source.error(*fault)
     files, names, sha256 = _hashed(table, locate, source)
@@ -177,8 +187,6 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _not_yet(data: dict[str, Any]) -> Iterator[Fault]:
     """What the contract of job.toml knows and this version does not do: refused rather than ignored."""
-    if "judge" in data:
-        yield ("judge",), "not available yet; remove it"
     for arm in Arm:
         yield from _arm_not_yet(str(arm), data.get(arm))
 
@@ -236,6 +244,18 @@ def _reserved_params(table: JobTable) -> Iterator[Fault]:
         found = reserved_param(_arm(table, arm).params)
         if found:
             yield (str(arm), "params", found[0]), found[1]
+    found = reserved_param(table.judge.params) if table.judge is not None else None
+    if found:
+        yield ("judge", "params", found[0]), found[1]
+
+
+def _own_judge(table: JobTable) -> Iterator[Fault]:
+    """A model prefers its own answers: that has to be wanted."""
+    judge = None if table.judge is None else _judge_spec(table.judge)
+    for arm in Arm:
+        if judge is not None and not judge.allow_self and judge.judges_itself(_arm_spec(_arm(table, arm))):
+            said = f"the {arm} would judge itself: name another model, or set allow_self = true (the record then warns)"
+            yield ("judge", "model"), said
 
 
 def _recorded_or_not(table: JobTable) -> Iterator[Fault]:
@@ -313,6 +333,8 @@ def _named_files(table: JobTable) -> Iterator[tuple[KeyPath, str]]:
             yield (str(arm), "outputs"), outputs
     for index, suite in enumerate(table.suites):
         yield ("suites", index, "dataset"), suite.dataset
+        if suite.answers is not None:
+            yield ("suites", index, "answers"), suite.answers
         if suite.prompt is not None and suite.prompt.examples is not None:
             yield ("suites", index, "prompt", "examples"), suite.prompt.examples
 
@@ -347,6 +369,7 @@ def job_of(table: JobTable, limit: int | None, spec_sha256: str) -> Job:
         gates=tuple(_gate_spec(table.gates, name) for name in (*GATES, *plugged_gates(table.gates))),
         evidence=table.gates.evidence,
         calibration=table.gates.calibration,
+        judge=None if table.judge is None else _judge_spec(table.judge),
         limit=limit,
         spec_sha256=spec_sha256,
     )
@@ -368,6 +391,10 @@ def _arm_spec(table: ArmTable) -> ArmSpec:
     )
 
 
+def _judge_spec(table: JudgeTable) -> JudgeSpec:
+    return JudgeSpec(**table.model_dump())
+
+
 def _suite_spec(table: SuiteTable, seed: int) -> SuiteSpec:
     scorers = tuple(_scorer_spec(scorer) for scorer in (table.scorer, *table.also))
     return SuiteSpec(
@@ -379,6 +406,7 @@ def _suite_spec(table: SuiteTable, seed: int) -> SuiteSpec:
         fields=table.fields,
         cluster=table.cluster,
         prompt=None if table.prompt is None else PromptSpec(**table.prompt.model_dump(), seed=seed),
+        answers=table.answers,
     )
 
 

@@ -40,7 +40,11 @@ class CategoryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRow:
-    """One suite. ``won`` are the cases won by the candidate, tied, and won by the baseline; ``bar`` their shares."""
+    """One suite.
+
+    ``won`` are the cases won by the candidate, tied, and won by the baseline; ``bar`` their shares. ``notes`` are its
+    corpus scores, each with the signature that has to be alike where two are compared.
+    """
 
     name: str
     role: str
@@ -49,6 +53,7 @@ class SuiteRow:
     won: tuple[str, str, str]
     bar: tuple[Span, ...]
     categories: tuple[CategoryRow, ...]
+    notes: tuple[str, ...]
 
 
 def suite_rows(record: Mapping[str, Any]) -> tuple[SuiteRow, ...]:
@@ -67,7 +72,19 @@ def _suite(suite: Mapping[str, Any], margin: float | None) -> SuiteRow:
         won=(fmt.count(parts[0]), fmt.count(parts[1]), fmt.count(parts[2])),
         bar=shares([fmt.number(part) or 0.0 for part in parts]),
         categories=_categories(suite, margin if suite.get("role") == "general" else None),
+        notes=_signatures(suite),
     )
+
+
+def _signatures(suite: Mapping[str, Any]) -> tuple[str, ...]:
+    whole = fmt.dig(suite, "corpus")
+    found = whole.items() if isinstance(whole, Mapping) else ()
+    return tuple(_signed(str(label), values) for label, values in found if fmt.dig(values, "signature"))
+
+
+def _signed(label: str, values: Mapping[str, Any]) -> str:
+    means = ", ".join(f"{arm} {fmt.percent(values.get(arm))}" for arm in ("candidate", "baseline"))
+    return f"{label}, corpus of {fmt.count(values.get('cases'))} cases: {means} ({values['signature']})"
 
 
 def _scores(suite: Mapping[str, Any]) -> tuple[ScoreRow, ...]:

@@ -95,7 +95,8 @@ class _Page:
 
     def suite(self, change: SuiteChange) -> None:
         whole = change.whole
-        self._heading(f"Suite {fit(whole.suite, 40)}  ({whole.role.value}, {whole.cases:,} shared cases)")
+        among = "" if whole.clusters is None else f" in {whole.clusters:,} clusters"
+        self._heading(f"Suite {fit(whole.suite, 40)}  ({whole.role.value}, {whole.cases:,} shared cases{among})")
         self.lines.append(self._change("all", whole))
         counts = f"second better on {whole.better:,}, the same on {whole.same:,}, worse on {whole.worse:,}"
         if any(whole.missing):
@@ -195,6 +196,7 @@ def _change_json(change: Change) -> dict[str, Any]:
         "worse": change.worse,
         "same": change.same,
         "missing": {"first": change.missing[0], "second": change.missing[1]},
+        "clusters": change.clusters,
         "finding": change.finding.value,
         "p_value": change.p_value,
     }

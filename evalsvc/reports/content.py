@@ -12,6 +12,7 @@ from evalsvc.core.view import ReportView
 from evalsvc.reports import format as fmt
 from evalsvc.reports.changes import SuiteRow, suite_rows
 from evalsvc.reports.gates import TONES, GateRow, gate_rows
+from evalsvc.reports.judge import judge_lines
 from evalsvc.reports.pictures import LatencyPlot, latency_plot
 
 _MEANING = {
@@ -58,6 +59,7 @@ class Content:
     figures: tuple[Figure, ...]
     gates: tuple[GateRow, ...]
     suites: tuple[SuiteRow, ...]
+    judge: tuple[str, ...]
     latency: tuple[PairRow, ...]
     latency_notes: tuple[str, ...]
     plot: LatencyPlot | None
@@ -85,6 +87,7 @@ def content(view: ReportView) -> Content:
         figures=_figures(record, gates),
         gates=gates,
         suites=suite_rows(record),
+        judge=judge_lines(record),
         latency=_latency(record),
         latency_notes=_latency_notes(view),
         plot=latency_plot(view.latency),

@@ -25,7 +25,7 @@ def table(
 ) -> str:
     """The jobs given, one a line. ``count`` jobs there are in all; ``held``: a process is at work on the database."""
     if not entries:
-        return "no jobs\n"
+        return "no jobs in this database; --url shows those of a daemon (`evalsvc serve`)\n"
     rows = [_row(entry, held, now) for entry in entries]
     widths = [max(cells(row[column]) for row in [_HEADS, *rows]) for column in range(len(_HEADS))]
     others = sum(widths) - widths[1] + len(_GAP) * (len(_HEADS) - 1)
@@ -34,7 +34,8 @@ def table(
     if count > len(entries):
         lines.append(f"older jobs not shown: {count - len(entries):,} (--limit)")
     if any(row[2] == "interrupted" for row in rows):
-        lines.append("interrupted: no process is at work on it; the same `evalsvc run` goes on with it")
+        go_on = "the same `evalsvc run` goes on with it (`evalsvc serve`, if it was submitted; --url asks a daemon)"
+        lines.append(f"interrupted: no process is at work on it; {go_on}")
     return "\n".join(lines) + "\n"
 
 

@@ -30,7 +30,14 @@ _WORD = re.compile(r"(?!\d+[.)]+$)[(\"'“]?[+\u2212-]?[^\W_]+(?:[.,][0-9]+|['�
 def render(view: ReportView) -> str:
     """The report in at most `MOST` characters; what does not fit is left out from the end, and said to be."""
     report = content(view)
-    parts = [_head(report), _gates(report.gates), _suites(report.suites), _pairs(report), *_flips(view)]
+    parts = [
+        _head(report),
+        _gates(report.gates),
+        _suites(report.suites),
+        _judge(report.judge),
+        _pairs(report),
+        *_flips(view),
+    ]
     kept, room = [], MOST - 200
     for part in parts:
         if len(part) > room:
@@ -93,7 +100,13 @@ def _suites(suites: Sequence[SuiteRow]) -> str:
         means = f"{scores.candidate} | {scores.baseline} | {scores.delta}" if scores else "– | – | –"
         won = " / ".join(suite.won)
         lines.append(f"| {span(suite.name)} | {span(suite.role)} | {suite.cases} | {means} | {won} |")
+    notes = [f"{suite.name}: {note}" for suite in suites for note in suite.notes]
+    lines += ["", fence("\n".join(notes))] if notes else []  # a code span would change the bars of a signature
     return "\n".join([*lines, "", *(_categories(suite) for suite in suites if len(suite.categories) > 1)])
+
+
+def _judge(lines: Sequence[str]) -> str:
+    return "\n".join(["### Judge", "", *(f"- {prose(line)}" for line in lines), ""]) if lines else ""
 
 
 def _categories(suite: SuiteRow) -> str:

@@ -28,6 +28,7 @@ def render(view: ReportView, *, color: bool, width: int = 100) -> str:
     page.decision(report)
     page.gates(report.gates)
     page.suites(report.suites)
+    page.judge(report.judge)
     page.pairs("Latency", report.latency, report.latency_notes)
     page.pairs("Requests", report.spent, ())
     page.flips(view)
@@ -113,7 +114,15 @@ class _Page:
                 )
             won, ties, lost = suite.won
             self.lines.append(f"  candidate better {won}, ties {ties}, baseline better {lost}")
+            for note in suite.notes:
+                self._say(note, indent=2)
             self._categories(suite.categories)
+
+    def judge(self, lines: Sequence[str]) -> None:
+        if lines:
+            self._head("Judge")
+        for line in lines:
+            self._say(line, indent=2)
 
     def _categories(self, rows: Sequence[CategoryRow]) -> None:
         for row in rows[:_MOST_CATEGORIES]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -40,10 +40,13 @@ class CorpusScore:
 class FollowUp:
     """One more request that a score needs, and how what comes back becomes the score, or asks for yet another.
 
-    ``step`` names the request within its answer (``judge``, ``judge/swapped``): it is recorded as an outcome of its
-    own, under the same limits, retries and counts as any other. ``of`` is who is asked: the job's judge, or the model
-    that gave the answer. ``messages`` and ``params`` are what it is asked with; for ``completions`` the one message's
-    content is the prompt as it is.
+    It is recorded as an outcome of its own, under the same limits, retries and counts as any other. ``step`` names it
+    within its score: its outcome has the step ``LABEL`` of the score where it is empty, else ``LABEL/step`` (so a chain
+    is ``LABEL``, ``LABEL/swapped``); a canary's ``LABEL/canary/NAME``, then ``LABEL/canary/NAME/step``. ``of`` is who
+    is asked: the job's judge (by ``judged`` scorers only, and they ask nobody else), or the model that gave the answer.
+    ``messages`` and ``params`` are what it is asked with: a judge's own ``params`` have the last word, and it is asked
+    on its own ``api``; a model is asked with these and no others. For ``completions`` the one message's content is the
+    prompt as it is. ``cut`` is whether what was cut off is read too, as is all that comes of ``max_tokens = 0``.
     """
 
     step: str
@@ -52,6 +55,7 @@ class FollowUp:
     read: Callable[[Completion], Score | FollowUp]
     params: Mapping[str, Any] = field(default_factory=dict)
     api: str = "chat"
+    cut: bool = False
 
 
 class Scorer(ABC):
@@ -84,8 +88,11 @@ class Scorer(ABC):
         """
 
     def fault(self, case: Case, why: str) -> Score:  # noqa: ARG002 - a corpus scorer asks how much was expected
-        """The score of an answer that is none (cut off, refused, empty): 0, whatever its text says."""
-        return Score(value=0.0, explanation=why)
+        """The score of an answer that is none (cut off, refused, empty): 0, whatever its text says.
+
+        Where scores have other bounds than 0 and 1, 0 says nothing of the kind: then it is missing.
+        """
+        return Score(value=0.0 if self.bounds == (0.0, 1.0) else None, explanation=why)
 
     def aggregate(self, parts: Sequence[float]) -> CorpusScore:
         """The corpus score of `parts` summed over at least one answer; for scorers with `corpus` only."""
@@ -118,13 +125,21 @@ class AskingScorer(Scorer):
         """
         raise NotImplementedError
 
-    def canaries(self, case: Case) -> Iterable[tuple[str, FollowUp]]:  # noqa: ARG002 - each judge has its own
-        """Answers that deserve nothing, by name, each with a follow-up whose score is 0 unless the judge is fooled."""
+    def canaries(self, case: Case, completion: Completion) -> Iterable[tuple[str, FollowUp]]:  # noqa: ARG002 - each judge has its own
+        """Answers that deserve nothing, by name, each with a follow-up whose score is 0 unless the judge is fooled.
+
+        Paired scorers put them beside ``completion``, the real answer to the case.
+        """
         return ()
 
     def score(self, case: Case, completion: Completion) -> Score:  # noqa: ARG002 - the contract of a scorer
         """Never called: see `follow_up`."""
         raise ScoringError("this scorer takes a model")
+
+
+def is_judged(scorer: Scorer) -> bool:
+    """Whether a scorer asks the job's judge."""
+    return isinstance(scorer, AskingScorer) and scorer.judged
 
 
 SCORERS: Registry[type[Scorer]] = Registry("scorer")
@@ -146,7 +161,8 @@ def build(spec: ScorerSpec) -> Scorer:
     """The scorer a job file asks for.
 
     Raises:
-        JobError: unknown scorer (``key`` is its label), unknown or wrong option (``key`` is the option's name).
+        JobError: unknown scorer, an option is lacking, or two do not go together (``key`` is its label); unknown or
+            wrong option (``key`` is the option's name).
     """
     try:
         plugin = SCORERS[spec.name]
@@ -160,7 +176,19 @@ def build(spec: ScorerSpec) -> Scorer:
             raise JobError(f"unknown option; {takes}", key=option)
         if wrong := _mismatch(value, hints[option]):
             raise JobError(f"{wrong}; {takes}", key=option)
-    return plugin(**spec.options)
+    lacking = [
+        option.name for option in fields(cast(Any, plugin)) if option.name not in spec.options and _required(option)
+    ]
+    if lacking:
+        raise JobError(f"needs the option {lacking[0]}; {takes}", key=spec.label or spec.name)
+    try:
+        return plugin(**spec.options)
+    except ValueError as error:
+        raise JobError(f"{error}; {takes}", key=spec.label or spec.name) from None
+
+
+def _required(option: Field[Any]) -> bool:
+    return option.default is MISSING and option.default_factory is MISSING
 
 
 def _mismatch(value: object, wanted: Any) -> str | None:

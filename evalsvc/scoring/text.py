@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import regex
 from pydantic import AfterValidator, Field
 
-from evalsvc.core.records import Case, Completion, Score
+from evalsvc.core.records import NOTHING_EXTRACTED, Case, Completion, Score
 from evalsvc.errors import ScoringError
 from evalsvc.scoring.base import Scorer
 
@@ -127,7 +127,7 @@ class TextScorer(Scorer):
         """The score of what `extract`, `unicode` and `strip` leave of the answer; 0 where `extract` finds nothing."""
         text = completion.text if self.extract is None else self._extracted(completion.text, self.extract)
         if text is None:
-            return Score(value=0.0, explanation="nothing matched extract")
+            return Score(value=0.0, explanation=NOTHING_EXTRACTED)
         return self.compare(self.trim(text), case)
 
     @abstractmethod

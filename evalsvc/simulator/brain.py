@@ -19,6 +19,7 @@ from struct import unpack
 from typing import Any, Protocol
 
 from evalsvc.simulator.answers import NO_CALL, AnswerBook, prompt_key
+from evalsvc.simulator.judging import verdict_on
 from evalsvc.simulator.profile import ModelProfile, Profile
 from evalsvc.simulator.tool_calls import Call
 
@@ -98,6 +99,8 @@ class SkilledBrain:
     def _answer(self, played: ModelProfile, prompt: str, asked: int, at: Sequence[float]) -> Reply:
         """Text or calls: the right ones, wrong ones, or an echo of what is not known."""
         skill_at, wrong_at, _ = at
+        if played.judge is not None:
+            return Reply(id="", text=verdict_on(prompt, played, self._book, at))
         known = self._book.find(asked)
         if known is None:
             return Reply(id="", text=prompt)

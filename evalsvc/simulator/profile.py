@@ -87,12 +87,37 @@ class Errors(_Table):
         return self
 
 
+class JudgeManner(_Table):
+    """How a model judges: shares in [0, 1] of the verdicts that have another reason than what is right.
+
+    ``garbage`` are no verdicts at all; ``first`` prefer what is shown first, ``longer`` what is longer (of one answer
+    alone: the higher the longer). ``gullible`` is the share of canaries (blank answers, opening phrases, orders to the
+    judge) that it falls for.
+    """
+
+    gullible: Rate = 0.0
+    first: Rate = 0.0
+    longer: Rate = 0.0
+    garbage: Rate = 0.0
+
+    def whims(self) -> tuple[tuple[str, float], ...]:
+        """(whim, share) of what decides instead of what is right."""
+        return (("garbage", self.garbage), ("first", self.first), ("longer", self.longer))
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if sum(share for _, share in self.whims()) > 1:
+            raise ValueError(f"{', '.join(name for name, _ in self.whims())} add up to more than 1")
+        return self
+
+
 class ModelProfile(_Table):
     """One model the simulator plays.
 
     ``accuracy`` is the share of cases it answers right, ``categories`` overrides it by the case's category.
     ``flaky`` is the chance that an ask is drawn afresh instead of getting the case's settled answer. ``quota`` is
-    what it allows a minute.
+    what it allows a minute. One with ``judge`` answers judges' prompts: ``accuracy`` is the share of verdicts that are
+    right where none of its manners decides.
     """
 
     accuracy: Rate
@@ -101,6 +126,7 @@ class ModelProfile(_Table):
     latency: Latency = Latency()
     errors: Errors = Errors()
     quota: QuotaTerms | None = None
+    judge: JudgeManner | None = None
 
     def skill(self, category: str) -> float:
         """Chance in [0, 1] that a case of that category is answered right."""
@@ -116,7 +142,7 @@ class Profile(_Table):
 
     @classmethod
     def default(cls) -> Profile:
-        """The built-in profile: sim-baseline, sim-candidate, sim-regressed, sim-twin."""
+        """The built-in profile: sim-baseline, sim-candidate, sim-regressed, sim-twin, and two judges."""
         return cls(seed=_DEFAULT_SEED, models=dict(_DEFAULT_MODELS))
 
 
@@ -174,4 +200,6 @@ _DEFAULT_MODELS = {
     "sim-candidate": _model(0.97, 0.98, 0.08),
     "sim-regressed": _model(0.95, 0.72, 0.08),
     "sim-twin": _model(0.78, 0.97, 0.12),
+    "sim-judge": ModelProfile(accuracy=0.97, judge=JudgeManner()),
+    "sim-judge-gullible": ModelProfile(accuracy=0.97, judge=JudgeManner(gullible=0.8, first=0.1, longer=0.2)),
 }

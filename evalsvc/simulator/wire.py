@@ -46,7 +46,7 @@ def completion(question: Question, reply: Reply, *, created: int, fingerprint: s
     prompt_tokens, completion_tokens = usage(question, reply)
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": None if reply.refusal or reply.calls else reply.text,
+        "content": None if reply.refusal or (reply.calls and not reply.text) else reply.text,
         "refusal": reply.refusal,
     }
     if reply.calls:
@@ -74,7 +74,7 @@ def usage(question: Question, reply: Reply) -> tuple[int, int]:
 
 def _tool_calls(reply: Reply) -> list[dict[str, Any]]:
     """The calls as OpenAI gives them; of an answer that is cut off, the last one is."""
-    written = [json.dumps(call["arguments"], ensure_ascii=False) for call in reply.calls]
+    written = [_written(call["arguments"]) for call in reply.calls]
     if reply.finish_reason == "length":
         written[-1] = written[-1][: len(written[-1]) // 2]
     return [
@@ -85,6 +85,11 @@ def _tool_calls(reply: Reply) -> list[dict[str, Any]]:
         }
         for place, (call, arguments) in enumerate(zip(reply.calls, written, strict=True))
     ]
+
+
+def _written(arguments: Any) -> str:
+    """Arguments as a model writes them; those of a recording may be a text, good JSON or not."""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def _finish_reason(reply: Reply) -> str:

@@ -14,6 +14,16 @@ SELECT job_id, created_at, result FROM calibrations WHERE key = ? AND created_at
 ORDER BY created_at DESC, id DESC LIMIT 1"""
 
 
+_OF_JOB = "SELECT created_at, result FROM calibrations WHERE job_id = ? ORDER BY created_at DESC, id DESC LIMIT 1"
+
+
+async def calibration_of(reader: Reader, job_id: str) -> dict[str, Any] | None:
+    """The newest calibration that rests on the answers of a job, as `newest_calibration` gives it, or None."""
+    for created_at, result in await reader.rows(_OF_JOB, (job_id,)):
+        return {"job": job_id, "created_at": created_at, **orjson.loads(result)}
+    return None
+
+
 async def newest_calibration(reader: Reader, key: str, *, until: float) -> dict[str, Any] | None:
     """The newest calibration under a key that was stored by then (Unix time), or None.
 

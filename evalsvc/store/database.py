@@ -20,7 +20,8 @@ from typing import Any
 import aiosqlite
 import anyio
 
-from evalsvc.errors import SchemaMismatch, StoreBroken, StoreBusy, StoreError, StoreFull, StoreUnusable
+from evalsvc.errors import SchemaMismatch, SchemaOlder, StoreBroken, StoreBusy, StoreError, StoreFull, StoreUnusable
+from evalsvc.store.place import check_place
 
 #: "evsv" in the file's header: this database is ours.
 APPLICATION_ID = 0x65767376
@@ -32,6 +33,8 @@ SQLITE_VERSION = sqlite3.sqlite_version
 #: The lower byte of an extended error code of SQLite.
 _PRIMARY = 0xFF
 _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+#: What SQLite says of a file that is none of its own.
+_FOREIGN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 #: Below so many bytes an error of the disk is taken for a lack of room: SQLite does not always tell them apart.
 _LITTLE_ROOM = 2**20
 
@@ -73,16 +76,21 @@ class Database(Reader):
         path: the file.
         writer: the one connection that writes and checkpoints.
         reader: a connection that cannot write.
+        onlooker: another: what those who only look on ask holds up no job, and no decision holds up them.
     """
 
-    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(
+        self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection, onlooker: aiosqlite.Connection
+    ) -> None:
         super().__init__(reader)
+        self.onlookers = Reader(onlooker)
         self.path = path
         self.writer = writer
         #: Is told how many seconds each transaction took to become durable.
         self.committed: Callable[[float], None] = lambda _: None
         self._turn = anyio.Lock()
         self._broken: StoreBroken | None = None
+        self._failed = anyio.Event()
 
     async def write(self, *statements: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
         """Run each statement for all its rows, all in one transaction; it is durable when this returns.
@@ -100,6 +108,12 @@ class Database(Reader):
                     await self._transaction(statements)
                 except sqlite3.Error as error:
                     raise self._refused(error) from error
+
+    async def fail(self) -> None:
+        """Wait until its disk fails, whoever wrote then. Raises `StoreBroken`."""
+        await self._failed.wait()
+        if self._broken is not None:
+            raise self._broken
 
     async def _transaction(self, statements: Iterable[tuple[str, Iterable[tuple[Any, ...]]]]) -> None:
         began = perf_counter()
@@ -120,6 +134,7 @@ class Database(Reader):
             return StoreFull(f"no room left on the disk of {self.path}")
         if code in _BROKEN:
             self._broken = StoreBroken(f"the disk of {self.path} failed: {error}")
+            self._failed.set()
             return self._broken
         return StoreError(f"the database refused to write: {error}")
 
@@ -147,11 +162,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         writer = await _connect(real, _WRITER)
         try:
             await _migrate(writer, real)
-            reader = await _connect(real, _READER)
-            try:
-                yield Database(real, writer, reader)
-            finally:
-                await _close(reader)
+            async with _reading(real) as reader, _reading(real) as onlooker:
+                yield Database(real, writer, reader, onlooker)
         finally:
             await _close(writer)
 
@@ -178,7 +190,9 @@ def _existing(path: Path) -> Path:
     try:
         real = path.resolve()
         if not real.exists():
-            raise StoreUnusable(f"{path}: no such database; `evalsvc run` makes one, --db names another")
+            raise StoreUnusable(
+                f"{path}: no such database; `evalsvc run` or `evalsvc serve` makes one, --db names another"
+            )
         _check_file(path, real)
     except OSError as error:
         raise StoreUnusable(f"{path}: {error.strerror}") from error
@@ -192,10 +206,10 @@ async def _check_readable(connection: aiosqlite.Connection, path: Path) -> None:
     except sqlite3.Error as error:
         raise StoreUnusable(f"{path} cannot be read: {error}") from error
     if version == 0:
-        raise SchemaMismatch(f"{path} is empty: no job was ever filed in it")
+        raise SchemaOlder(f"{path} is empty: no job was ever filed in it")
     if version < newest:
         older = f"has schema {version} and this evalsvc reads {newest}"
-        raise SchemaMismatch(f"{path} {older}: `evalsvc run` or `evalsvc serve` brings it up to date")
+        raise SchemaOlder(f"{path} {older}: `evalsvc run` or `evalsvc serve` brings it up to date")
 
 
 def _reading_mode(real: Path) -> str:
@@ -215,6 +229,7 @@ def _real(path: Path) -> Path:
     real = path.resolve()
     if not real.parent.is_dir():
         raise StoreUnusable(f"{path}: the folder {real.parent} does not exist")
+    check_place(real)
     if not real.exists():
         return real
     _check_file(path, real)
@@ -241,8 +256,19 @@ async def _connect(path: Path | str, pragmas: str, *, name: Path | None = None) 
         await connection.executescript(pragmas)
     except sqlite3.DatabaseError as error:
         await _close(connection)
-        raise SchemaMismatch(f"{name or path} is no evalsvc database: {error}") from error
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _FOREIGN:
+            raise SchemaMismatch(f"{name or path} is no evalsvc database: {error}") from error
+        raise StoreUnusable(f"{name or path} cannot be opened: {error}") from error
     return connection
+
+
+@asynccontextmanager
+async def _reading(real: Path) -> AsyncIterator[aiosqlite.Connection]:
+    connection = await _connect(real, _READER)
+    try:
+        yield connection
+    finally:
+        await _close(connection)
 
 
 async def _close(connection: aiosqlite.Connection) -> None:

@@ -70,5 +70,5 @@ class EventStore:
     async def after(self, job_id: str, last: int, *, limit: int = 500) -> list[StoredEvent]:
         """The events of a job with an id above ``last``, in order."""
         sql = "SELECT id, name, data, at FROM events WHERE job_id = ? AND id > ? ORDER BY id LIMIT ?"
-        rows = await self._db.rows(sql, (job_id, last, limit))
+        rows = await self._db.onlookers.rows(sql, (job_id, last, limit))
         return [StoredEvent(id=id_, name=name, data={**orjson.loads(data), "at": at}) for id_, name, data, at in rows]

@@ -23,11 +23,9 @@ _JOIN = "JOIN cases c ON c.job_id = o.job_id AND c.position = o.position"
 _SELECT = f"""
 SELECT {_VALUES} FROM outcomes o {_JOIN}
 WHERE o.job_id = ? AND ({_KEY}) > (?, ?, ?, ?)"""  # noqa: S608 - constants only
-#: Rows are read in the order they were filed, from the job's first to its last: no index in that order is kept.
 _FILED = f"""
-WITH ends AS (SELECT MIN(rowid) AS first, MAX(rowid) AS last FROM outcomes WHERE job_id = ?1)
-SELECT o.rowid, {_VALUES} FROM ends, outcomes o NOT INDEXED {_JOIN}
-WHERE o.job_id = ?1 AND o.rowid > ?2 AND o.rowid BETWEEN ends.first AND ends.last ORDER BY o.rowid LIMIT ?3"""  # noqa: S608 - the same
+SELECT o.rowid, {_VALUES} FROM outcomes o INDEXED BY outcomes_as_filed {_JOIN}
+WHERE o.job_id = ? AND o.rowid > ? ORDER BY o.rowid LIMIT ?"""  # noqa: S608 - the same
 _ORDER = f"ORDER BY {_KEY} LIMIT ?"
 
 #: An answer may be as long as the engine lets it be (megabytes): few at a time.

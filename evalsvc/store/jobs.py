@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import anyio
@@ -19,11 +20,17 @@ _INSERT_JOB = """
 INSERT INTO jobs
     (id, name, spec_sha256, spec, document, state, endpoints, warnings, created_at, source, priority, idempotency_key)
 VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)"""
+_COUNT_REQUESTS = "UPDATE jobs SET requests = (SELECT COUNT(*) FROM cases WHERE job_id = ?1) * ?2 WHERE id = ?1"
 _INSERT_CASE = "INSERT INTO cases (job_id, position, suite, case_id, category, payload) VALUES (?, ?, ?, ?, ?, ?)"
 _COLUMNS = (
     "id, name, spec_sha256, document, state, reason, endpoints, resumes, created_at, started_at, finished_at, record"
-    ", envelope, warnings, source, priority"
+    ", envelope, warnings, source, priority, requests"
 )
+_QUEUE = """
+SELECT id, requests - CASE WHEN started_at IS NULL THEN 0 ELSE
+    (SELECT COUNT(*) FROM outcomes o WHERE o.job_id = jobs.id AND o.step = 'answer') END AS requests_left
+FROM jobs WHERE state = 'queued' AND source IS NOT NULL AND requests_left < ?
+ORDER BY priority DESC, started_at IS NULL, created_at, id LIMIT ?"""
 _MOVE = """
 UPDATE jobs SET state = ?, reason = ?, finished_at = CASE WHEN ? THEN ? END WHERE id = ?"""
 
@@ -34,7 +41,8 @@ class JobRow:
 
     ``document`` is what ``spec_sha256`` is the SHA-256 of; ``record`` the decision record, once decided, ``envelope``
     the signed one, where a key was configured. ``source`` is job.toml as it was submitted, None where `run` filed the
-    job; ``warnings`` belong into the record.
+    job; ``warnings`` belong into the record. ``requests`` are planned, answers to ``recorded`` ones filed; None where
+    they have to be counted (`evalsvc.store.tallies.recorded`).
     """
 
     id: str
@@ -53,6 +61,8 @@ class JobRow:
     warnings: Sequence[str] = ()
     source: str | None = None
     priority: int = 0
+    requests: int = 0
+    recorded: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +94,14 @@ class JobStore:
     Args:
         database: where they are.
         told: is called with the id of a job that has changed.
+        reader: reads them; None: the database's own.
     """
 
-    def __init__(self, database: Database, told: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, database: Database, told: Callable[[str], None] = lambda _: None, *, reader: Reader | None = None
+    ) -> None:
         self._db = database
+        self._reader = reader or database
         self._told = told
         self._turn = anyio.Lock()  # a job is looked at and moved without anything between
 
@@ -115,24 +129,31 @@ class JobStore:
             job_id,
             (_INSERT_JOB, [row]),
             (_INSERT_CASE, (_case_row(job_id, position, case) for position, case in cases)),
+            (_COUNT_REQUESTS, [(job_id, job.trials * len(job.arms))]),
             state_event(job_id, JobState.QUEUED, None),
         )
 
     async def get(self, job_id: str) -> JobRow:
         """The job of that id. Raises `JobNotFound`."""
-        return await read_job(self._db, job_id)
+        return await read_job(self._reader, job_id)
+
+    async def state(self, job_id: str) -> JobState:
+        """Where the job of that id is. Raises `JobNotFound`."""
+        for (state,) in await self._reader.rows("SELECT state FROM jobs WHERE id = ?", (job_id,)):
+            return JobState(state)
+        raise JobNotFound(f"no job {job_id} in this database")
 
     async def newest(self, spec_sha256: str) -> JobRow | None:
         """The newest run of the job with this spec, or None."""
         sql = f"SELECT {_COLUMNS} FROM jobs WHERE spec_sha256 = ? ORDER BY created_at DESC, id DESC LIMIT 1"  # noqa: S608 - the same
-        for row in await self._db.rows(sql, (spec_sha256,)):
+        for row in await self._reader.rows(sql, (spec_sha256,)):
             return _job(row)
         return None
 
     async def of_key(self, idempotency_key: str) -> JobRow | None:
         """The job that was submitted with this key, or None."""
         sql = f"SELECT {_COLUMNS} FROM jobs WHERE idempotency_key = ?"  # noqa: S608 - the same
-        for row in await self._db.rows(sql, (idempotency_key,)):
+        for row in await self._reader.rows(sql, (idempotency_key,)):
             return _job(row)
         return None
 
@@ -142,29 +163,31 @@ class JobStore:
         if after is not None:
             older, which = "WHERE (created_at, id) < (?, ?)", ((await self.get(after)).created_at, after)
         sql = f"SELECT {_COLUMNS} FROM jobs {older} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - the same
-        return [_job(row) for row in await self._db.rows(sql, (*which, limit))]
+        return [_job(row) for row in await self._reader.rows(sql, (*which, limit))]
 
-    async def queue(self, limit: int) -> list[str]:
-        """Ids of submitted jobs that wait, the next one first; those that had been begun come before others."""
-        sql = """SELECT id FROM jobs WHERE state = 'queued' AND source IS NOT NULL
-                 ORDER BY priority DESC, started_at IS NULL, created_at, id LIMIT ?"""
-        return [str(job_id) for (job_id,) in await self._db.rows(sql, (limit,))]
+    async def queue(self, limit: int, *, below: float = inf) -> list[tuple[str, int]]:
+        """Submitted jobs that wait, the next one first: (id, requests left), of those with fewer than ``below`` left.
+
+        Those that had been begun come before others of their priority.
+        """
+        rows = await self._reader.rows(_QUEUE, (below, limit))
+        return [(str(job_id), int(left)) for job_id, left in rows]
 
     async def in_hand(self) -> list[str]:
         """Ids of submitted jobs that a process has in hand, or had when it was killed."""
         sql = f"SELECT id FROM jobs WHERE state IN ({_marks(IN_HAND)}) AND source IS NOT NULL ORDER BY id"  # noqa: S608 - the same
-        return [str(job_id) for (job_id,) in await self._db.rows(sql, tuple(IN_HAND))]
+        return [str(job_id) for (job_id,) in await self._reader.rows(sql, tuple(IN_HAND))]
 
     async def files(self) -> set[str]:
         """The SHA-256 of every file that a submitted job may still need."""
         sql = f"""SELECT DISTINCT f.value FROM jobs, json_each(jobs.document, '$.files') f
                   WHERE state IN ({_marks(UNFINISHED)}) AND source IS NOT NULL"""  # noqa: S608 - the same
-        return {str(digest) for (digest,) in await self._db.rows(sql, tuple(UNFINISHED))}
+        return {str(digest) for (digest,) in await self._reader.rows(sql, tuple(UNFINISHED))}
 
     async def outdated(self, before: float) -> list[str]:
         """Ids of jobs that were decided or cancelled before that Unix time."""
         sql = "SELECT id FROM jobs WHERE state IN ('done', 'cancelled') AND finished_at < ? ORDER BY finished_at"
-        return [str(job_id) for (job_id,) in await self._db.rows(sql, (before,))]
+        return [str(job_id) for (job_id,) in await self._reader.rows(sql, (before,))]
 
     async def remove(self, job_id: str) -> None:
         """Take a job out of the database with all that is recorded of it."""
@@ -204,7 +227,7 @@ class JobStore:
 
     async def _move(self, job_id: str, to: JobState, reason: str | None, *statements: Statement) -> None:
         async with self._turn:
-            check_transition((await self.get(job_id)).state, to)
+            check_transition(await self.state(job_id), to)
             await self._change(job_id, *statements, state_event(job_id, to, reason))
 
     async def _change(self, job_id: str, *statements: Statement) -> None:
@@ -213,7 +236,7 @@ class JobStore:
 
     async def count(self, job_id: str) -> int:
         """How many cases the job has."""
-        ((count,),) = await self._db.rows("SELECT COUNT(*) FROM cases WHERE job_id = ?", (job_id,))
+        ((count,),) = await self._reader.rows("SELECT COUNT(*) FROM cases WHERE job_id = ?", (job_id,))
         return int(count)
 
     async def cases(self, job_id: str) -> AsyncIterator[list[Case]]:
@@ -221,7 +244,7 @@ class JobStore:
         sql = "SELECT position, suite, case_id, category, payload FROM cases WHERE job_id = ? AND position >= ?"
         after = 0
         # A new query a chunk: no read transaction stays open while answers are waited for.
-        while chunk := await self._db.rows(f"{sql} ORDER BY position LIMIT 500", (job_id, after)):
+        while chunk := await self._reader.rows(f"{sql} ORDER BY position LIMIT 500", (job_id, after)):
             yield [_case(row) for row in chunk]
             after = int(chunk[-1][0]) + 1
 
@@ -255,4 +278,11 @@ def _job(row: tuple[Any, ...]) -> JobRow:
         values[key] = orjson.loads(values[key])
     for key in ("record", "envelope"):
         values[key] = orjson.loads(values[key]) if values[key] else None
-    return JobRow(**values)
+    return JobRow(**values, recorded=_recorded(values))
+
+
+def _recorded(values: Mapping[str, Any]) -> int | None:
+    if values["started_at"] is None:
+        return 0
+    evidence: Mapping[str, Any] = (values["record"] or {}).get("evidence") or {}
+    return evidence.get("outcomes")

@@ -19,7 +19,7 @@ _ENTRIES = """
 SELECT j.id, j.name, j.state, j.reason,
        CASE j.state WHEN 'done' THEN j.record ->> '$.evidence.outcomes'
        ELSE (SELECT COUNT(*) FROM outcomes o WHERE o.job_id = j.id AND o.step = 'answer') END,
-       (SELECT COUNT(*) FROM cases c WHERE c.job_id = j.id) * 2 * (j.spec ->> '$.trials'),
+       j.requests,
        j.spec ->> '$.arms.candidate.model', j.spec ->> '$.arms.baseline.model',
        j.record ->> '$.decision', j.record ->> '$.job.simulated',
        j.created_at, j.started_at, j.finished_at
@@ -86,6 +86,12 @@ class Listing:
         """The decision record, None while there is none. Raises `JobNotFound`."""
         for (record,) in await self._db.rows("SELECT record FROM jobs WHERE id = ?", (job_id,)):
             return orjson.loads(record) if record else None
+        raise JobNotFound(f"no job {job_id} in this database")
+
+    async def envelope(self, job_id: str) -> Mapping[str, Any] | None:
+        """The signed envelope of the record, None where none was signed. Raises `JobNotFound`."""
+        for (envelope,) in await self._db.rows("SELECT envelope FROM jobs WHERE id = ?", (job_id,)):
+            return orjson.loads(envelope) if envelope else None
         raise JobNotFound(f"no job {job_id} in this database")
 
     async def tallies(self, job_id: str) -> list[tuple[Arm, str, str | None, int]]:

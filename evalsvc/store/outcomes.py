@@ -31,6 +31,11 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO outcomes ({_COLUMNS}) VALUES {values} {conflict}"  # noqa: S608 - constants only
 
 
+_KEEP = """
+INSERT INTO judge_answers (key, job_id, position, arm, trial, step) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET job_id = excluded.job_id, position = excluded.position, arm = excluded.arm,
+    trial = excluded.trial, step = excluded.step"""
+
 _INSERTS = {size: _insert(size) for size in _SIZES}
 
 
@@ -42,8 +47,10 @@ class OutcomeStore:
 
     async def add(self, job_id: str, outcomes: Iterable[Outcome]) -> None:
         """File outcomes in one transaction, durable when this returns. One already filed stays as it was."""
-        rows = [_row(job_id, outcome) for outcome in outcomes]
-        await self._db.write(*_statements(rows))
+        filed = list(outcomes)
+        keys = [_key(job_id, outcome) for outcome in filed if outcome.key is not None]
+        kept = [(_KEEP, keys)] if keys else []
+        await self._db.write(*_statements([_row(job_id, outcome) for outcome in filed]), *kept)
 
     async def done(self, job_id: str) -> set[tuple[int, Arm, int]]:
         """(position, arm, trial) of every answer already filed."""
@@ -58,6 +65,10 @@ def _statements(rows: list[tuple[Any, ...]]) -> Iterator[tuple[str, list[tuple[A
         while len(rows) - start >= size:
             yield _INSERTS[size], [tuple(chain.from_iterable(rows[start : start + size]))]
             start += size
+
+
+def _key(job_id: str, outcome: Outcome) -> tuple[Any, ...]:
+    return (outcome.key, job_id, outcome.case.position, outcome.arm.value, outcome.trial, outcome.step)
 
 
 def _row(job_id: str, outcome: Outcome) -> tuple[Any, ...]:

@@ -13,8 +13,9 @@ import orjson
 from evalsvc.core.evidence import ArmScores, ScoreTable
 from evalsvc.core.pairing import ChangedAnswer, Coverage, PairedScores
 from evalsvc.core.records import Arm, Job
-from evalsvc.core.view import AnswerView
+from evalsvc.core.view import AnswerView, said
 from evalsvc.store.database import Reader
+from evalsvc.store.scores import Clusters
 
 # Parameters: ?1 first job, ?2 second job, ?3 arm.
 _SCORES = """
@@ -32,7 +33,8 @@ _SAME = "(a.payload = b.payload OR json_remove(a.payload, '$.metadata') = json_r
 
 _PAIRS = f"""
 WITH {_SCORES}
-SELECT a.suite, b.category, {_SAME}, x.total, x.scored, x.trials, y.total, y.scored, y.trials
+SELECT a.suite, b.category, b.payload -> '$.metadata', {_SAME},
+       x.total, x.scored, x.trials, y.total, y.scored, y.trials
 FROM {_BOTH} ORDER BY b.position"""  # noqa: S608 - constants only
 
 _ALONE = """
@@ -49,7 +51,7 @@ FROM d JOIN cases c ON c.job_id = ?2 AND c.position = d.second
 ORDER BY d.delta, c.suite, c.case_id LIMIT ?4"""  # noqa: S608 - the same
 
 _ANSWER = """
-SELECT status, kind, text, score, scores, latency_s FROM outcomes
+SELECT status, kind, text, tool_calls, score, scores, latency_s FROM outcomes
 WHERE job_id = ? AND position = ? AND arm = ? AND trial = 0 AND step = 'answer'"""
 
 
@@ -60,11 +62,14 @@ class Pairing:
         self._db = reader
 
     async def scores(self, first: str, second: str, job: Job, arm: Arm) -> PairedScores:
-        """One arm's primary scores in both jobs over their shared cases; ``job`` is the second one."""
+        """One arm's primary scores in both jobs over their shared cases, in the clusters of ``job``, the second one."""
+        keys = {suite.name: suite.cluster for suite in job.suites}
         gather: dict[str, _Gatherer] = {}
         async for chunk in self._db.stream(_PAIRS, (first, second, arm.value)):
             for suite, *row in chunk:
-                gather.setdefault(suite, _Gatherer()).add(row)
+                if suite not in gather:
+                    gather[suite] = _Gatherer(clusters=Clusters(keys.get(suite)))
+                gather[suite].add(row)
         only_first = dict(await self._db.rows(_ALONE, (first, second)))
         only_second = dict(await self._db.rows(_ALONE, (second, first)))
         known = [suite.name for suite in job.suites]
@@ -87,13 +92,14 @@ class Pairing:
         return found, int(rows[0][7]) if rows else 0
 
     async def _answer(self, job_id: str, position: int, arm: Arm) -> AnswerView:
-        ((status, kind, text, score, scores, latency_s),) = await self._db.rows(_ANSWER, (job_id, position, arm.value))
+        (row,) = await self._db.rows(_ANSWER, (job_id, position, arm.value))
+        status, kind, text, calls, score, scores, latency_s = row
         given: dict[str, dict[str, Any]] = orjson.loads(scores)
         primary = next(iter(given.values()), {})
         return AnswerView(
             status=status,
             kind=kind,
-            text=text or "",
+            text=said(text, orjson.loads(calls) if calls else None),
             score=score,
             explanation=str(primary.get("explanation") or ""),
             latency_s=latency_s,
@@ -127,13 +133,15 @@ class _Gatherer:
     first: _Side = field(default_factory=_Side)
     second: _Side = field(default_factory=_Side)
     left_out: Counter[str] = field(default_factory=Counter)
+    clusters: Clusters = field(default_factory=lambda: Clusters(None))
 
     def add(self, row: list[Any]) -> None:
-        category, same, *scores = row
+        category, metadata, same, *scores = row
         if not same or scores[2] is None or scores[5] is None:
             self.left_out["unasked" if same else "changed"] += 1
             return
         self.category.append(self.codes.setdefault(category, len(self.codes)))
+        self.clusters.add(metadata)
         self.first.add(*scores[:3])
         self.second.add(*scores[3:])
 
@@ -160,6 +168,7 @@ class _Gatherer:
             categories=tuple(self.codes),
             category=self.category,
             arms={Arm.CANDIDATE: self.second.scores(), Arm.BASELINE: self.first.scores()},
+            cluster=self.clusters.numbers,
         )
 
 

@@ -34,6 +34,7 @@ class Uploads:
         try:
             shutil.rmtree(self.incoming, ignore_errors=True)
             self.incoming.mkdir(parents=True, mode=0o700)
+            _sync(folder.parent)  # a job that is filed needs the folder itself, too
         except OSError as error:
             raise StoreUnusable(f"{self.incoming}: {error.strerror}") from error
 

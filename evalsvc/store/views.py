@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from evalsvc.core.evidence import ArmTotals, Evidence, LatencySamples
-from evalsvc.core.records import Arm, Job, Role, Status
+from evalsvc.core.evidence import ArmTotals, Evidence, ExtractCount, LatencySamples
+from evalsvc.core.records import NOTHING_EXTRACTED, Arm, Job, Role, Status
 from evalsvc.core.repeats import Repeats
-from evalsvc.core.view import AnswerView, FlippedCase, ReportView
+from evalsvc.core.view import AnswerView, FlippedCase, ReportView, said
 from evalsvc.store.calibrations import newest_calibration
 from evalsvc.store.database import Reader
+from evalsvc.store.follow_ups import FollowUpRows, Labels
+from evalsvc.store.judgements import judgements
 from evalsvc.store.parts import PartSums, summed_parts
 from evalsvc.store.repeats import read_repeats
 from evalsvc.store.scores import ScoreReader
@@ -33,15 +35,23 @@ WHERE job_id = ? AND step = 'answer' AND trial = 0"""
 _TOTALS = """
 SELECT arm, status, kind, COUNT(*), SUM(json_array_length(attempts)), SUM(status = 'ok' AND score IS NULL),
        SUM(repaired IS NOT NULL), SUM(input_tokens), SUM(output_tokens),
-       SUM(text IS NOT NULL AND (input_tokens IS NULL OR output_tokens IS NULL)), MAX(simulated)
-FROM outcomes WHERE job_id = ? GROUP BY arm, status, kind ORDER BY arm, status, kind"""
+       SUM(text IS NOT NULL AND (input_tokens IS NULL OR output_tokens IS NULL)), MAX(simulated), step = 'answer'
+FROM outcomes WHERE job_id = ? GROUP BY arm, status, kind, step = 'answer' ORDER BY arm, status, kind"""
 
 _RETRIES = """
 SELECT o.arm, a.value ->> 4, COUNT(*) FROM outcomes o, json_each(o.attempts) a
-WHERE o.job_id = ? AND json_array_length(o.attempts) > 1 AND a.key < json_array_length(o.attempts) - 1
+WHERE o.job_id = ? AND o.step = 'answer' AND json_array_length(o.attempts) > 1
+    AND a.key < json_array_length(o.attempts) - 1
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
-_SERVED = "SELECT DISTINCT arm, model, fingerprint FROM outcomes WHERE job_id = ? ORDER BY arm, model, fingerprint"
+_EXTRACTS = """
+SELECT arm, COUNT(*),
+       SUM(EXISTS (SELECT 1 FROM json_each(o.scores) s WHERE s.key = ? AND s.value ->> 'explanation' = ?))
+FROM outcomes o WHERE job_id = ? AND suite = ? AND step = 'answer' AND status = 'ok' GROUP BY arm ORDER BY arm"""
+
+_SERVED = """
+SELECT DISTINCT arm, model, fingerprint FROM outcomes
+WHERE job_id = ? AND step = 'answer' ORDER BY arm, model, fingerprint"""
 
 _FLIPS = """
 WITH s AS (SELECT position, arm, AVG(score) AS score, COUNT(*) = COUNT(score) AS whole
@@ -52,7 +62,7 @@ SELECT d.position, d.delta, c.suite, c.case_id, c.category, c.payload, (SELECT C
 FROM d JOIN cases c ON c.job_id = :job AND c.position = d.position ORDER BY d.delta, d.position LIMIT :limit"""
 
 _ANSWERS = """
-SELECT position, arm, status, kind, text, score, scores, latency_s FROM outcomes
+SELECT position, arm, status, kind, text, tool_calls, score, scores, latency_s FROM outcomes
 WHERE job_id = ? AND step = 'answer' AND trial = 0 AND position IN (SELECT value FROM json_each(?))"""
 
 #: (number of the stretch, suite)
@@ -66,21 +76,29 @@ class Views:
     def __init__(self, database: Reader) -> None:
         self._db = database
 
-    async def evidence(self, job: Job, job_id: str, *, ends: Mapping[str, int] = _NO_ENDS) -> Evidence:
+    async def evidence(
+        self, job: Job, job_id: str, *, ends: Mapping[str, int] = _NO_ENDS, judged: Labels | None = None
+    ) -> Evidence:
         """Everything the decision on a job rests on.
 
         ``ends`` are the places in the job's order where a suite's evidence ends, if it does before all is asked:
-        scores and latencies from there on are left out. Totals and ``outcomes`` count them.
+        scores and latencies from there on are left out. Totals and ``outcomes`` count them. ``judged`` are, by suite,
+        the labels of scores that ask the judge; None where none asks anybody.
         """
         scores = self.scores(job, job_id)
         tables = await scores.read(ends=ends)
         totals, simulated = await self._totals(job_id)
+        asked_judge, follow_ups = (None, {}) if judged is None else await FollowUpRows(self._db).totals(job_id, judged)
         return Evidence(
+            judged=await judgements(self._db, job_id, judged) if judged else None,
+            asked_judge=asked_judge,
+            follow_ups=follow_ups,
             tables=tables,
             latency=await self._latency(job, job_id, ends),
             totals=totals,
             outcomes=scores.rows,
             simulated=simulated,
+            extracts=tuple([each async for each in self._extracts(job, job_id)]),
         )
 
     async def calibration(self, key: str, *, until: float) -> dict[str, Any] | None:
@@ -127,7 +145,7 @@ class Views:
         served = await self._db.rows(_SERVED, (job_id,))
         totals = {
             arm: _arm_totals(
-                [row for row in rows if row[0] == arm],
+                [row for row in rows if row[0] == arm and row[11]],
                 retries={reason: count for name, reason, count in retries if name == arm},
                 models=sorted({model for name, model, _ in served if name == arm and model}),
                 fingerprints=sorted({mark for name, _, mark in served if name == arm and mark}),
@@ -135,6 +153,14 @@ class Views:
             for arm in Arm
         }
         return totals, any(row[10] for row in rows)
+
+    async def _extracts(self, job: Job, job_id: str) -> AsyncIterator[ExtractCount]:
+        for suite in job.suites:
+            if suite.scorers[0].options.get("extract") is None:
+                continue
+            asked = (suite.scorers[0].label, NOTHING_EXTRACTED, job_id, suite.name)
+            for arm, answers, nothing in await self._db.rows(_EXTRACTS, asked):
+                yield ExtractCount(suite=suite.name, arm=Arm(arm), answers=answers, nothing=nothing)
 
     async def report(self, job: Job, job_id: str, record: Mapping[str, Any], *, flips: int = 100) -> ReportView:
         """What a report shows: the record, at most ``flips`` cases the arms differ on, and the latencies."""
@@ -249,13 +275,13 @@ def _readable(value: Any) -> str:
 
 
 def _answer(row: Sequence[Any], *, timed: bool) -> AnswerView:
-    status, kind, text, score, scores, latency_s = row
+    status, kind, text, calls, score, scores, latency_s = row
     given: dict[str, dict[str, Any]] = orjson.loads(scores)
     explanation = next(iter(given.values()))["explanation"] if given else ""
     return AnswerView(
         status=status,
         kind=kind,
-        text=text or "",
+        text=said(text, orjson.loads(calls) if calls else None),
         score=score,
         explanation=explanation,
         latency_s=latency_s if timed else None,

@@ -6,6 +6,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -23,13 +24,15 @@ _NEWEST = 16_384
 class DataSet:
     """A data set being read: the suite it belongs to, the name errors call its file by, the size a row may have.
 
-    ``fields`` say where a case's keys are found in a row, as the job's ``[suites.fields]`` has it.
+    ``fields`` say where a case's keys are found in a row, as the job's ``[suites.fields]`` has it. ``answers`` is the
+    file of what is expected, and what errors call it, where there is one.
     """
 
     suite: str
     name: str
     max_row_bytes: int = DEFAULT_MAX_ROW_BYTES
     fields: Mapping[str, str] = field(default_factory=dict)
+    answers: tuple[Path, str] | None = None
 
     def error(self, message: str, *, line: int | None = None, path: KeyPath = ()) -> JobError:
         """An error in this data set, ready to be raised."""

@@ -1,15 +1,15 @@
 """The data sets of the Berkeley Function-Calling Leaderboard (BFCL), where they are one turn of Python's types.
 
 A question a row: ``{"id", "question": [[messages]], "function": [{"name", "description", "parameters"}]}``. The ground
-truth stands in the same row, or in a row of its own anywhere in the file (BFCL keeps two files: append the second one
-to the first): ``{"id", "ground_truth": [{function: {argument: [accepted values]}}]}``. No call is wanted where it is an
-empty array, and in the categories called irrelevance, which have none.
+truth stands in the same row, or in a row of its own, in the suite's file of ``answers`` (BFCL keeps two files) or
+anywhere in this one: ``{"id", "ground_truth": [{function: {argument: [accepted values]}}]}``. No call is wanted where
+it is an empty array, and in the categories called irrelevance, which have none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
@@ -51,30 +51,63 @@ class _Joined(RowFormat):
 
     def read(self, file: BinaryIO, data_set: DataSet) -> Iterator[Case]:
         """See `Format.read`."""
-        truths = _truths(file, data_set)
+        truths = _Truths(where="every other row" if data_set.answers is None else data_set.answers[1])
+        truths.add((each for each in read_table(file, data_set) if not _is_question(each[1], {})), data_set)
         file.seek(0)
+        truths.add_answers(data_set)
         joined = replace(self, draft=partial(_draft, truths))
-        return joined.cases(read_table(file, data_set), data_set)
+        yield from joined.cases(read_table(file, data_set), data_set)
+        truths.check_all_taken()
 
 
-def _truths(file: BinaryIO, data_set: DataSet) -> dict[str, Any]:
-    """The ground truth of each row that is no question, by id."""
-    found: dict[str, Any] = {}
-    for line, row in read_table(file, data_set):
-        if _is_question(row, row):
-            continue
+class _Truths:
+    """The ground truth of rows that are no questions, by id, until their questions take it."""
+
+    def __init__(self, where: str = "every other row") -> None:
+        self.where = where
+        self._left: dict[str, tuple[Any, int, DataSet]] = {}
+
+    def add(self, table: Iterable[tuple[int, Row]], data_set: DataSet) -> None:
+        for line, row in table:
+            try:
+                self._add(row, line, data_set)
+            except Fault as fault:
+                raise data_set.error(fault.message, line=line, path=fault.path) from None
+
+    def add_answers(self, data_set: DataSet) -> None:
+        """Those of the suite's file of answers, where there is one."""
+        if data_set.answers is None:
+            return
+        path, name = data_set.answers
+        own = replace(data_set, name=name)
         try:
-            case_id = identity(row.get("id"), ("id",))
-        except Fault as fault:
-            raise data_set.error(fault.message, line=line, path=fault.path) from None
-        if not case_id or case_id in found:
-            wrong_id = f'a second ground truth of "{case_id}"' if case_id else "missing; the question that is answered"
-            raise data_set.error(wrong_id, line=line, path=("id",))
-        found[case_id] = row["ground_truth"]
-    return found
+            file = path.open("rb")
+        except OSError as error:
+            raise own.error(f"cannot be read: {error.strerror}") from None
+        with file:
+            self.add(read_table(file, own), own)
+
+    def take(self, case_id: str) -> Any:
+        return self._left.pop(case_id, (None,))[0]
+
+    def check_all_taken(self) -> None:
+        """Raise `JobError` for the first that belongs to no question, or to one that has its own already."""
+        for case_id, (_, line, data_set) in self._left.items():
+            message = f'"{case_id}" is no question without a ground truth: is it the right file?'
+            raise data_set.error(message, line=line, path=("id",))
+
+    def _add(self, row: Row, line: int, data_set: DataSet) -> None:
+        case_id = identity(row.get("id"), ("id",))
+        if not case_id:
+            raise Fault("missing; the question that is answered", ("id",))
+        if case_id in self._left:
+            raise Fault(f'a second ground truth of "{case_id}"', ("id",))
+        if "ground_truth" not in row:
+            raise Fault("missing; the accepted calls, or [] for no call", ("ground_truth",))
+        self._left[case_id] = (row["ground_truth"], line, data_set)
 
 
-def _draft(truths: Mapping[str, Any], row: Row) -> Draft:
+def _draft(truths: _Truths, row: Row) -> Draft:
     if _PLAYS in row:
         raise Fault("a category that plays with an environment (multi-turn, memory, web search) cannot be read")
     case_id = identity(row.get("id"), ("id",))
@@ -89,7 +122,7 @@ def _draft(truths: Mapping[str, Any], row: Row) -> Draft:
     }
 
 
-FORMATS.register("bfcl")(_Joined(fits=_fits, draft=partial(_draft, {}), names=_NAMES, keep=_is_question))
+FORMATS.register("bfcl")(_Joined(fits=_fits, draft=partial(_draft, _Truths()), names=_NAMES, keep=_is_question))
 
 
 def _input(row: Row) -> Any:
@@ -106,18 +139,23 @@ def _input(row: Row) -> Any:
     return prompt_of(question)
 
 
-def _expected(row: Row, case_id: str, truths: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _expected(row: Row, case_id: str, truths: _Truths) -> list[dict[str, Any]]:
     truth = row.get("ground_truth")
     if truth is None:
-        truth = truths.get(case_id)
+        truth = truths.take(case_id)
     if truth is None and _NO_CALL.match(case_id):
         return []
     if truth is None:
         # "relevance" asks for any call in some versions and for none in others: to guess would turn scores around
-        raise Fault("missing, here and in every other row; the accepted calls, or [] for no call", ("ground_truth",))
+        said = f'no ground truth of "{case_id}", here or in {truths.where}; the accepted calls, or [] for no call'
+        raise Fault(said, ("ground_truth",))
     calls = [truth] if type(truth) is dict else truth
-    if type(calls) is not list or not all_are(dict, calls):
-        raise wrong(("ground_truth",), "an array of objects {function: {argument: [accepted values]}}", truth)
+    wanted = "{function: {argument: [accepted values]}}"
+    if type(calls) is not list:
+        raise wrong(("ground_truth",), f"an array of objects {wanted}", truth)
+    for index, call in enumerate(calls):
+        if type(call) is not dict:
+            raise wrong(("ground_truth", index), f"an object {wanted}", call)
     return [{name: arguments} for call in calls for name, arguments in call.items()]
 
 

@@ -28,6 +28,7 @@ def _fits(row: Row) -> bool:
 def chat_finetune(row: Row) -> Draft:
     """The last turn is what is expected: its text, or its tool calls as ``{"name", "arguments"}``."""
     draft = {"id": row.get("id"), "category": row.get("category"), "metadata": rest_of(row, *_KNOWN)}
+    no_pictures(row)
     if "messages" not in row and "prompt" in row:
         return draft | split(turns(row["prompt"]), turns(row.get("completion"), "assistant"), "completion")
     messages = row.get("messages")
@@ -37,6 +38,13 @@ def chat_finetune(row: Row) -> Draft:
     if tools is None and isinstance(row.get("functions"), list):
         tools = [{"type": "function", "function": function} for function in row["functions"]]
     return draft | {"tools": tools} | split(messages[:-1], messages[-1:], "messages", first=len(messages) - 1)
+
+
+def no_pictures(row: Row) -> None:
+    """Raises `Fault` for a row whose pictures stand beside its messages, as TRL has them: they would not be asked."""
+    for key in ("images", "image"):
+        if row.get(key):
+            raise Fault("pictures beside the messages cannot be read; put each into its message by URL", (key,))
 
 
 def turns(value: Any, role: str = "user") -> list[Any]:
@@ -51,7 +59,9 @@ def split(before: list[Any], answer: list[Any], key: str, *, first: int = 0) -> 
     path: KeyPath = (key, first)
     if len(answer) != 1 or not isinstance(answer[0], dict) or answer[0].get("role") != "assistant":
         found = describe(answer[0].get("role") if answer and isinstance(answer[0], dict) else answer)
-        raise Fault(f"must be one turn of the assistant: what the model should say; its role is {found}", path)
+        said_of = f"must be one turn of the assistant: what the model should say; its role is {found}"
+        hint = '; without answers it is read with format = "native" and [suites.fields] input = "messages"'
+        raise Fault(said_of + (hint if key == "messages" else ""), path)
     if not before:
         raise Fault("there is no turn before the answer: nothing to ask", (key,))
     return {"input": prompt_of([_without_weight(turn) for turn in before]), "expected": said(answer[0], path)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalsvc.suites.chat_finetune import said, split, turns
+from evalsvc.suites.chat_finetune import no_pictures, said, split, turns
 from evalsvc.suites.row_format import Draft, rest_of, row_format
 from evalsvc.suites.strict_json import Fault
 from evalsvc.suites.tables import Row
@@ -33,6 +33,7 @@ def _fits(row: Row) -> bool:
 @row_format("dpo", _fits, names=_NAMES)
 def dpo(row: Row) -> Draft:
     """The pair in a native row's words."""
+    no_pictures(row)
     draft = _openai(row) if "preferred_output" in row else _labelled(row) if "label" in row else _chosen(row)
     metadata = {**(rest_of(row, *_KNOWN) or {}), **(draft.get("metadata") or {})}
     return {"id": row.get("id"), "category": row.get("category"), **draft, "metadata": metadata}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -186,6 +187,9 @@ def _process(totals: Totals) -> Iterator[Metric]:
     yield _histogram("evalsvc_store_commit_seconds", text, (), [((), totals.commits)])
     text = "How late the event loop came to what was due."
     yield _histogram("evalsvc_event_loop_lag_seconds", text, (), [((), totals.lags)])
+    with suppress(RuntimeError):  # rendered beside no loop there are none to count
+        tasks = [((), float(len(asyncio.all_tasks())))]
+        yield _gauge("evalsvc_event_loop_tasks", "Tasks of the event loop that have not ended.", (), tasks)
 
 
 Rows = Callable[[JobSeries], Iterable[Row]]

@@ -47,6 +47,11 @@ def logging_to(stream: TextIO, settings: TelemetrySettings, secrets: Iterable[st
         handler.close()
 
 
+def bind(**values: str) -> None:
+    """From here on every line that this task logs, and every task it starts, has these values too."""
+    structlog.contextvars.bind_contextvars(**values)
+
+
 def get_log(name: str) -> structlog.stdlib.BoundLogger:
     """A logger of ours: ``log.info("job.state", job=job_id, state="done")``."""
     log: structlog.stdlib.BoundLogger = structlog.wrap_logger(

@@ -24,6 +24,8 @@ _KINDS = {
     Status.MODEL_ERROR: ("truncated", "refused", "empty", "context_overflow"),
     Status.INFRA_ERROR: ("rate_limited", "server", "network", "protocol", "timeout", "rejected"),
 }
+#: Histograms of durations, one for each operation, model, arm and error, before further models are taken together.
+_DURATIONS = 100
 #: Suites and categories of one job that have a label of their own.
 _PAIRS = 20
 
@@ -47,10 +49,10 @@ class Totals:
         self.scores = {(arm, role, result): 0 for arm in Arm for role in Role for result in RESULTS}
         self.retries: dict[tuple[str, str], int] = {}
         self.waits: dict[tuple[str, str], Histogram] = {}
-        self.cost: dict[Arm, float] = {}
-        self.durations: dict[tuple[Call, Arm, str], Histogram] = {}
-        self.first_tokens: dict[tuple[Call, Arm], Histogram] = {}
-        self.tokens: dict[tuple[Call, Arm, str], Histogram] = {}
+        self.cost: dict[str, float] = {}
+        self.durations: dict[tuple[Call, str, str], Histogram] = {}
+        self.first_tokens: dict[tuple[Call, str], Histogram] = {}
+        self.tokens: dict[tuple[Call, str, str], Histogram] = {}
         self.commits = Histogram(SHORT)
         self.lags = Histogram(SHORT)
 
@@ -61,15 +63,17 @@ class Totals:
         for reason in WAIT_REASONS:
             self.waits.setdefault((name, reason), Histogram(WAITS))
 
-    def duration(self, call: Call, arm: Arm, error: str) -> Histogram:
+    def duration(self, call: Call, arm: str, error: str) -> Histogram:
         """How long such calls took."""
+        if (call, arm, error) not in self.durations and len(self.durations) >= _DURATIONS:
+            call = (call[0], OTHER)
         return self.durations.setdefault((call, arm, error), Histogram(SECONDS))
 
-    def first_token(self, call: Call, arm: Arm) -> Histogram:
+    def first_token(self, call: Call, arm: str) -> Histogram:
         """How long until their first token."""
         return self.first_tokens.setdefault((call, arm), Histogram(SECONDS))
 
-    def token(self, call: Call, arm: Arm, sort: str) -> Histogram:
+    def token(self, call: Call, arm: str, sort: str) -> Histogram:
         """Their ``input`` or ``output`` tokens."""
         return self.tokens.setdefault((call, arm, sort), Histogram(TOKENS))
 
@@ -93,6 +97,7 @@ class JobSeries:
     name: str
     state: JobState
     models: Mapping[Arm, str]
+    judge: str | None = None
     progress: Progress | None = None
     usage_unknown: set[Arm] = field(default_factory=set)
     passes: dict[tuple[Arm, str, str], Passes] = field(default_factory=lambda: defaultdict(Passes))
@@ -107,7 +112,9 @@ class JobSeries:
     @classmethod
     def of(cls, job: Job, state: JobState) -> JobSeries:
         """A job of which nothing is known yet but what it asks."""
-        return cls(name=label(job.name), state=state, models={arm: spec.model for arm, spec in job.arms.items()})
+        judge = None if job.judge is None else job.judge.model
+        models = {arm: spec.model for arm, spec in job.arms.items()}
+        return cls(name=label(job.name), state=state, models=models, judge=judge)
 
     def passes_of(self, arm: Arm, suite: str, category: str) -> Passes:
         """Where answers of a category are counted: the first 20 pairs of suite and category have their own."""

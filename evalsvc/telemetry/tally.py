@@ -11,12 +11,14 @@ from itertools import pairwise
 from math import inf
 
 from evalsvc.core.events import Price
-from evalsvc.core.records import Arm, Job, Outcome, Role, Status
+from evalsvc.core.records import Arm, ArmSpec, Job, JudgeSpec, Outcome, Role, Status
 from evalsvc.telemetry.counts import Histogram, label
 from evalsvc.telemetry.series import Call, JobSeries, Passes, Totals
 
 _OPERATIONS = {"completions": "text_completion"}
 _ANSWER = "answer"
+#: Stands where an arm does, for the calls of a job's judge.
+JUDGE = "judge"
 #: Pairs of suite and category whose place is remembered; a hostile data set has any number of them.
 _REMEMBERED = 1000
 
@@ -25,26 +27,44 @@ class JobTally:
     """The `evalsvc.core.progress.Listener` of one job. ``models`` are the labels of its models."""
 
     def __init__(
-        self, job: Job, series: JobSeries, totals: Totals, prices: Mapping[Arm, Price | None], models: Mapping[str, str]
+        self,
+        job: Job,
+        series: JobSeries,
+        totals: Totals,
+        prices: Mapping[Arm, Price | None],
+        models: Mapping[str, str],
+        judge_price: Price | None = None,
     ) -> None:
         self._totals = totals
         self._arms = {arm: _Answers(job, arm, series, totals) for arm in job.arms}
         self._calls = {
-            arm: _Calls(job, arm, series, totals, prices.get(arm), models[spec.model])
+            arm: _ArmCalls(job, arm, series, totals, prices.get(arm), models[spec.model])
             for arm, spec in job.arms.items()
             if not spec.recorded  # then no model is called
         }
+        spec = job.judge
+        self._judge = None if spec is None else _Calls(spec, JUDGE, totals, judge_price, models[spec.model])
 
     def add(self, outcomes: Sequence[Outcome], /) -> None:
-        """Count outcomes that have just become durable."""
+        """Count outcomes that have just become durable: answers by arm, and every call by whom it was made to."""
         totals = self._totals.outcomes
-        for key, count in Counter([(o.arm, o.status, o.kind) for o in outcomes]).items():
+        for key, count in Counter([(o.arm, o.status, o.kind) for o in outcomes if o.step == _ANSWER]).items():
             totals[key] = totals.get(key, 0) + count
         for arm, tally in self._arms.items():
-            answers = [o for o in outcomes if o.arm is arm and o.step == _ANSWER]  # a follow-up asks another model
+            answers = [o for o in outcomes if o.arm is arm and o.step == _ANSWER]
             tally.add(answers)
             if arm in self._calls:
-                self._calls[arm].add(answers)
+                self._calls[arm].answered(answers)
+        self._follow_ups([o for o in outcomes if o.step != _ANSWER])
+
+    def _follow_ups(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            return
+        asked = [o for o in outcomes if o.attempts]  # the others were not asked for again
+        if self._judge is not None:
+            self._judge.add([o for o in asked if o.judged])
+        for arm, calls in self._calls.items():
+            calls.add([o for o in asked if o.arm is arm and not o.judged])
 
 
 class _Answers:
@@ -84,48 +104,50 @@ class _Answers:
 
 
 class _Calls:
-    """The calls of one arm's model."""
+    """The calls of one model, by who is asked: an arm's name, or `JUDGE`."""
 
-    def __init__(self, job: Job, arm: Arm, series: JobSeries, totals: Totals, price: Price | None, model: str) -> None:
-        spec = job.arms[arm]
-        self._arm = arm
-        self._series = series
+    def __init__(self, spec: ArmSpec | JudgeSpec, who: str, totals: Totals, price: Price | None, model: str) -> None:
+        self._who = who
         self._totals = totals
         self._price = price
-        self._train = {suite.name for suite in job.suites if suite.role is Role.TRAIN}
         self._endpoint = label(spec.endpoint)
         self._call: Call = (_OPERATIONS.get(spec.api, "chat"), model)
         totals.expect_endpoint(self._endpoint)
         self._slot, self._quota, self._retry = (totals.waits[self._endpoint, r] for r in ("slot", "quota", "retry"))
-        self._errors: dict[str | None, Histogram] = {None: totals.duration(self._call, arm, "")}
-        self._tokens = {sort: totals.token(self._call, arm, sort) for sort in ("input", "output")}
-        self._first_token = totals.first_token(self._call, arm) if spec.stream else None
+        self._errors: dict[str | None, Histogram] = {None: totals.duration(self._call, who, "")}
+        self._tokens = {sort: totals.token(self._call, who, sort) for sort in ("input", "output")}
         if price is not None:
-            totals.cost.setdefault(arm, 0.0)
-        if arm not in series.usage_unknown:
-            series.tokens |= {(arm, sort): series.tokens.get((arm, sort), 0) for sort in self._tokens}
-            series.cost |= {} if price is None else {arm: series.cost.get(arm, 0.0)}
+            totals.cost.setdefault(who, 0.0)
 
-    def add(self, answers: Sequence[Outcome]) -> None:
+    def add(self, outcomes: Sequence[Outcome]) -> None:
         """Count every try of them, what they used and how long they took."""
-        attempts = [attempt for outcome in answers for attempt in outcome.attempts]
+        self._attempts(outcomes)
+        self._usage(used_by(outcomes))
+
+    def _attempts(self, outcomes: Sequence[Outcome]) -> None:
+        attempts = [attempt for outcome in outcomes for attempt in outcome.attempts]
         self._slot.add([attempt.slot_wait_s for attempt in attempts])
         self._quota.add([attempt.quota_wait_s for attempt in attempts])
         for kind in {attempt.kind for attempt in attempts}:
             self._duration(kind).add([attempt.seconds for attempt in attempts if attempt.kind == kind])
-        for outcome in answers:
+        for outcome in outcomes:
             if len(outcome.attempts) > 1:
                 self._retried(outcome)
-        self._usage(answers)
-        train = self._train
-        self._series.sketches[self._arm].add(
-            list(_latencies([o for o in answers if o.trial == 0 and o.case.suite not in train]))
-        )
+
+    def _usage(self, used: Mapping[str, Sequence[int]]) -> float:
+        """Count tokens; gives what they cost, 0 where there is no price."""
+        for sort, counts in used.items():
+            self._tokens[sort].add(counts)
+        if self._price is None:
+            return 0.0
+        cost = (sum(used["input"]) * self._price[0] + sum(used["output"]) * self._price[1]) / 1e6
+        self._totals.cost[self._who] += cost
+        return cost
 
     def _duration(self, kind: str | None) -> Histogram:
         found = self._errors.get(kind)
         if found is None:
-            found = self._errors[kind] = self._totals.duration(self._call, self._arm, kind or "")
+            found = self._errors[kind] = self._totals.duration(self._call, self._who, kind or "")
         return found
 
     def _retried(self, outcome: Outcome) -> None:
@@ -135,20 +157,28 @@ class _Calls:
             retries[key] = retries.get(key, 0) + 1
             self._retry.add([again.retry_wait_s])
 
-    def _usage(self, answers: Sequence[Outcome]) -> None:
-        answered = [o.completion for o in answers if o.completion is not None]
-        used = {
-            "input": [c.input_tokens for c in answered if c.input_tokens is not None],
-            "output": [c.output_tokens for c in answered if c.output_tokens is not None],
-        }
-        for sort, counts in used.items():
-            self._tokens[sort].add(counts)
+
+class _ArmCalls(_Calls):
+    """The calls of one arm's model: what its answers took is counted of the job, too."""
+
+    def __init__(self, job: Job, arm: Arm, series: JobSeries, totals: Totals, price: Price | None, model: str) -> None:
+        spec = job.arms[arm]
+        super().__init__(spec, arm.value, totals, price, model)
+        self._arm = arm
+        self._series = series
+        self._train = {suite.name for suite in job.suites if suite.role is Role.TRAIN}
+        self._first_token = totals.first_token(self._call, arm.value) if spec.stream else None
+        if arm not in series.usage_unknown:
+            series.tokens |= {(arm, sort): series.tokens.get((arm, sort), 0) for sort in self._tokens}
+            series.cost |= {} if price is None else {arm: series.cost.get(arm, 0.0)}
+
+    def answered(self, answers: Sequence[Outcome]) -> None:
+        """Count answers."""
+        self._attempts(answers)
+        used, answered = used_by(answers), [o.completion for o in answers if o.completion is not None]
+        cost = self._usage(used)
         if self._first_token is not None:
             self._first_token.add([c.first_token_s for c in answered if c.first_token_s is not None])
-        cost = 0.0
-        if self._price is not None:
-            cost = (sum(used["input"]) * self._price[0] + sum(used["output"]) * self._price[1]) / 1e6
-            self._totals.cost[self._arm] += cost
         if any(len(counts) < len(answered) for counts in used.values()):
             self._series.forget_usage(self._arm)
         if self._arm not in self._series.usage_unknown:
@@ -156,6 +186,19 @@ class _Calls:
                 self._series.tokens[self._arm, sort] += sum(counts)
             if self._price is not None:
                 self._series.cost[self._arm] += cost
+        train = self._train
+        self._series.sketches[self._arm].add(
+            list(_latencies([o for o in answers if o.trial == 0 and o.case.suite not in train]))
+        )
+
+
+def used_by(outcomes: Sequence[Outcome]) -> dict[str, list[int]]:
+    """Tokens of outcomes, where their servers counted them."""
+    answered = [o.completion for o in outcomes if o.completion is not None]
+    return {
+        "input": [c.input_tokens for c in answered if c.input_tokens is not None],
+        "output": [c.output_tokens for c in answered if c.output_tokens is not None],
+    }
 
 
 def _latencies(answers: Sequence[Outcome]) -> Iterator[float]:

@@ -20,9 +20,9 @@ from evalsvc.telemetry.exposition import Exposition
 from evalsvc.telemetry.series import OTHER, JobSeries, Passes, Totals
 from evalsvc.telemetry.tally import JobTally
 
-#: Jobs that have series of their own, and models that have labels of their own.
+#: Jobs that have series of their own, and models that have labels of their own: not above 5,000 series in all.
 _JOBS = 20
-_MODELS = 20
+_MODELS = 10
 
 
 class Telemetry:
@@ -40,12 +40,21 @@ class Telemetry:
         self._registry.register(Exposition(self, database, _build()))
         ProcessCollector(registry=self._registry)
 
-    def follow(self, job_id: str, job: Job, progress: Progress, prices: Mapping[Arm, Price | None], /) -> Listener:
+    def follow(
+        self,
+        job_id: str,
+        job: Job,
+        progress: Progress,
+        prices: Mapping[Arm, Price | None],
+        judge_price: Price | None = None,
+        /,
+    ) -> Listener:
         """See `evalsvc.core.events.Telemetry`."""
         series = self._series(job_id, job, JobState.RUNNING)
         series.progress = progress
-        models = {spec.model: self._model(spec.model) for spec in job.arms.values()}
-        return JobTally(job, series, self.totals, prices, models)
+        asked = [spec.model for spec in job.arms.values()] + ([] if job.judge is None else [job.judge.model])
+        models = {model: self._model(model) for model in asked}
+        return JobTally(job, series, self.totals, prices, models, judge_price)
 
     def committed(self, seconds: float, /) -> None:
         """See `evalsvc.core.events.Telemetry`."""
@@ -99,11 +108,13 @@ class Telemetry:
         return series
 
     def _models(self) -> set[str]:
-        return {label(model) for series in self.jobs.values() for model in series.models.values()}
+        return {
+            label(model) for s in self.jobs.values() for model in (*s.models.values(), s.judge) if model is not None
+        }
 
     def _model(self, model: str) -> str:
         """What stands for a model: itself, unless there are too many."""
-        named = {call[1] for call, _, _ in self.totals.durations} - {OTHER}
+        named = {call[1] for call, _, _ in self.totals.tokens} - {OTHER}
         short = label(model)
         return short if short in named or len(named) < _MODELS else OTHER
 

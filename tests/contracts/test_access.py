@@ -35,6 +35,10 @@ NEEDED = {
     "GET /api/v1/jobs/{job_id}": Access.VIEW,
     "GET /api/v1/jobs/{job_id}/outcomes": Access.VIEW,
     "GET /api/v1/jobs/{job_id}/decision": Access.VIEW,
+    "GET /api/v1/jobs/{job_id}/report": Access.VIEW,
+    "GET /api/v1/jobs/{job_id}/compare/{second_id}": Access.VIEW,
+    "GET /api/v1/jobs/{job_id}/calibration": Access.VIEW,
+    "POST /api/v1/jobs/{job_id}/calibration": Access.SUBMIT,
     "GET /api/v1/jobs/{job_id}/events": Access.VIEW,
     "POST /api/v1/jobs/{job_id}/cancel": Access.SUBMIT,
     "POST /api/v1/jobs/{job_id}/resume": Access.SUBMIT,
@@ -116,7 +120,7 @@ async def test_who_gets_in(app_and_tokens: Any, route: str, who: str) -> None:
     method, path = route.split(" ")
     headers = {} if given[who] is None else {"Authorization": f"Bearer {given[who]}"}
     transport = httpx2.ASGITransport(app, client=("127.0.0.1", 1))
-    url = path.format(job_id="j", token_id="0" * 12, name="app.js")
+    url = path.format(job_id="j", second_id="k", token_id="0" * 12, name="app.js")
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.request(method, url, headers=headers)
     if who in ADMITTED[NEEDED[route]]:

@@ -65,8 +65,13 @@ FITTING: dict[str, Any] = {
     "rouge_2": "eighteen cats",
     "tool_call": {"name": "f", "arguments": {"x": 18}},
 }
+#: Options that a scorer does not do without.
+NEEDED: dict[str, dict[str, Any]] = {
+    "judge": {"rubric": "Is it right?"},
+    "judge_pair": {"rubric": "Which is right?"},
+}
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in SCORERS),
+    *((name, NEEDED.get(name, {})) for name in SCORERS),
     ("regex", {"pattern": "(?:a|aa)+$"}),
     ("exact_match", {"extract": "(a|aa)+$"}),
     ("numeric", {"extract": r"(\d+)$"}),
@@ -84,6 +89,11 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("tool_call", {"compat": "bfcl"}),
     ("tool_call", {"extract": r"(?s)(\w+\(.*\))"}),
 ]
+
+
+def needed(name: str) -> Scorer:
+    """The scorer with no more options than it needs."""
+    return build(ScorerSpec(name=name, label=name, options=NEEDED.get(name, {})))
 
 
 def case_for(name: str) -> Case:
@@ -122,13 +132,13 @@ def test_a_hostile_answer_ends_in_a_score_or_a_scoring_error(name: str, options:
 @pytest.mark.parametrize("name", list(SCORERS))
 @given(text=st.text(st.characters(exclude_categories=())))
 def test_any_answer_ends_in_a_score_or_a_scoring_error(name: str, text: str) -> None:
-    holds(build(ScorerSpec(name=name, label=name)), case_for(name), text)
+    holds(needed(name), case_for(name), text)
 
 
 @pytest.mark.parametrize("name", list(SCORERS))
 @given(expected=st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists) | st.just({"a": 1}))
 def test_a_case_is_refused_or_scored(name: str, expected: Any) -> None:
-    scorer = build(ScorerSpec(name=name, label=name))
+    scorer = needed(name)
     case = dataclasses.replace(CASE, expected=expected)
     said = scorer.check(case)
     if said is None:
@@ -139,26 +149,26 @@ def test_a_case_is_refused_or_scored(name: str, expected: Any) -> None:
 
 @pytest.mark.parametrize("name", list(SCORERS))
 def test_a_scorer_is_a_frozen_slotted_record_of_its_options(name: str) -> None:
-    scorer = build(ScorerSpec(name=name, label=name))
+    scorer = needed(name)
     assert dataclasses.is_dataclass(scorer)
     assert not hasattr(scorer, "__dict__")
-    assert hash(scorer) == hash(build(ScorerSpec(name=name, label=name)))
+    assert hash(scorer) == hash(needed(name))
     assert "pass_at" not in {field.name for field in dataclasses.fields(scorer)}
     assert isinstance(scorer.offload, bool)
     assert type(scorer).__doc__
 
 
 @pytest.mark.parametrize("name", list(SCORERS))
-def test_an_answer_that_is_none_scores_0(name: str) -> None:
-    fault = build(ScorerSpec(name=name, label=name)).fault(case_for(name), "cut off")
+def test_an_answer_that_is_none_scores_0_where_that_is_the_least(name: str) -> None:
+    fault = needed(name).fault(case_for(name), "cut off")
     assert isinstance(fault, Score)
-    assert (fault.value, fault.explanation) == (0.0, "cut off")
+    assert (fault.value, fault.explanation) == (0.0 if SCORERS[name].bounds == (0.0, 1.0) else None, "cut off")
 
 
 @pytest.mark.parametrize("name", [name for name in SCORERS if SCORERS[name].corpus])
 @given(texts=st.lists(st.none() | st.text(), min_size=1, max_size=4))
 def test_a_corpus_score_is_that_of_summed_parts(name: str, texts: list[str | None]) -> None:
-    scorer, case = build(ScorerSpec(name=name, label=name)), case_for(name)
+    scorer, case = needed(name), case_for(name)
     scores = [
         scorer.fault(case, "cut off") if text is None else scorer.score(case, Completion(text=text)) for text in texts
     ]

@@ -15,6 +15,7 @@ import pytest
 from daemons import Daemon
 
 CANARY = "sk-CANARY-0123456789abcdef"
+FILED_CANARY = "another-canary-9876543210"  # looks like no key: only who knows it can hide it
 ROWS = [{"id": f"c{i}", "input": f"q{i}", "expected": "yes"} for i in range(40)]
 
 
@@ -150,14 +151,24 @@ def test_no_other_address_is_listened_on_without_tokens(evalsvc: Any, tmp_path: 
     assert "evalsvc token create" in done.err
 
 
-def test_no_secret_is_anywhere(serve: Any, upstream: Any, write_job: Any, tmp_path: Path) -> None:
-    def leak(_: Any) -> tuple[int, bytes]:
-        return 400, json.dumps({"error": {"message": f"bad key {CANARY} in Bearer {CANARY}"}}).encode()
+def test_no_secret_is_anywhere(
+    serve: Any, upstream: Any, write_job: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def leak(body: dict[str, Any]) -> tuple[int, bytes]:
+        key = CANARY if body["model"] == "cand" else FILED_CANARY
+        said = f"bad key {key} in Bearer {key}"
+        return 400, json.dumps({"error": {"message": said}}).encode()
 
-    job = write_job(ROWS, url=upstream(leak).url, endpoint='api_key_env = "UP_KEY"')
+    server = upstream(leak)
+    job = write_job(ROWS, url=server.url, endpoint='api_key_env = "UP_KEY"')
+    job.write_text(job.read_text().replace('endpoint = "up"\nmodel = "base"', 'endpoint = "filed"\nmodel = "base"'))
     with (tmp_path / "config.toml").open("a") as config:
         config.write('\n[telemetry]\nlog_level = "debug"\n')
-    daemon = serve(env={"UP_KEY": CANARY})
+        config.write(f'[endpoints.filed]\nbase_url = "{server.url}"\n')
+        config.write('api_key_file = "$CREDENTIALS_DIRECTORY/key"\n')
+    credentials = tmp_path_factory.mktemp("credentials")
+    (credentials / "key").write_text(FILED_CANARY)
+    daemon = serve(env={"UP_KEY": CANARY, "CREDENTIALS_DIRECTORY": str(credentials)})
     said = []
     with httpx2.Client(base_url=daemon.url, timeout=60, trust_env=False) as http:
         filed = http.post("/api/v1/jobs", files=parts(job), headers={"Authorization": f"Bearer {CANARY}"}).json()
@@ -167,16 +178,19 @@ def test_no_secret_is_anywhere(serve: Any, upstream: Any, write_job: Any, tmp_pa
         said += [http.get(path, headers={"Accept": "text/html"}).text for path in pages]
         assert "bad key" in said[2]  # the server's own words are there, without the key
         said.append(http.get(f"/jobs/{filed['id']}/report").text)
+        said += [http.get(f"{where}/report", params={"format": name}).text for name in ("text", "junit", "jsonl")]
         admin = http.post("/api/v1/tokens", json={"name": "a", "role": "admin"}).json()["token"]
         for given in (CANARY, f"evs_000000000000_{CANARY.ljust(43, 'x')}"):
             said.append(http.get("/api/v1/jobs", headers={"Authorization": f"Bearer {given}"}).text)
             said.append(http.post("/api/v1/session", json={"token": given}).text)
         assert http.get("/api/v1/jobs", headers={"Authorization": f"Bearer {admin}"}).status_code == 200
+    assert set(server.keys) == {f"Bearer {CANARY}", f"Bearer {FILED_CANARY}"}  # where they belong, they are sent
     daemon.stop(signal.SIGTERM)
     said.append(daemon.log)
     assert len(said[1]) > 100
     for each in said:
         assert CANARY not in each
+        assert FILED_CANARY not in each
         assert admin not in each
     secret = admin.split("_", 2)[2].encode()
     for folder, _, names in os.walk(tmp_path):
@@ -184,4 +198,5 @@ def test_no_secret_is_anywhere(serve: Any, upstream: Any, write_job: Any, tmp_pa
             path = Path(folder, name)
             if stat.S_ISREG(path.stat().st_mode) and path.name != "config.toml":
                 assert CANARY.encode() not in path.read_bytes(), path
+                assert FILED_CANARY.encode() not in path.read_bytes(), path
                 assert secret not in path.read_bytes(), path

@@ -10,15 +10,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
+from math import exp
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
-from evalsvc.core.records import Arm, Case, Completion, Request
-from evalsvc.errors import ContextOverflow
+from evalsvc.core.records import Arm, Case, Completion, Request, Score
+from evalsvc.errors import ContextOverflow, ScoringError
 from evalsvc.providers.factory import TransportName, make_provider
+from evalsvc.scoring.base import FollowUp
+from evalsvc.scoring.perplexity import Perplexity
 
 pytestmark = pytest.mark.anyio
 #: Log-probabilities of one model differ this much between machines: of the token taken, of the unlikely ones.
@@ -163,3 +166,29 @@ async def test_a_prompt_that_does_not_fit_is_the_models_own_failure(
 ) -> None:
     with pytest.raises(ContextOverflow):
         await ask(llama, transport, "Once upon a time " * 2000, stream=stream, max_tokens=2)
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+async def test_the_perplexity_of_an_answer_is_that_of_the_recorded_probabilities(
+    llama: str, tiny: Path, api: str
+) -> None:
+    row = json.loads((tiny / "greedy_reference.jsonl").read_text().splitlines()[0])
+    logprobs: dict[str, Any] = {"logprobs": 1} if api == "completions" else {"logprobs": True, "top_logprobs": 1}
+    got = await ask(llama, "aiohttp", row["prompt"], api=api, **GREEDY, **logprobs)
+    found = Perplexity().follow_up(Case(suite="s", id="1", category="c", input=row["prompt"]), got)
+    assert isinstance(found, Score)
+    given = [token["logprob"] for token in got.logprobs["content"]]
+    assert found.value == pytest.approx(exp(-sum(given) / len(given)))
+    if api == "completions":  # a chat has a template around the prompt
+        recorded = [token["logprob"] for token in row["tokens"]]
+        assert found.value == pytest.approx(exp(-sum(recorded) / len(recorded)), abs=TOLERANCE)
+
+
+async def test_a_server_that_does_not_know_echo_gives_no_perplexity_of_a_reference(llama: str) -> None:
+    case = Case(suite="s", id="1", category="c", input="Once upon", expected=" a time")
+    for extra in (0, 1):
+        found = Perplexity(mode="reference", max_tokens=extra).follow_up(case, Completion(text=""))
+        assert isinstance(found, FollowUp)
+        got = await ask(llama, "aiohttp", found.messages[0]["content"], api=found.api, **found.params)
+        with pytest.raises(ScoringError, match="does not know `echo`"):
+            found.read(got)

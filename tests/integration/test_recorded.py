@@ -319,13 +319,27 @@ def test_what_was_found_by_looking_is_said(
     train = '[[suites]]\nname = "tuned"\nrole = "train"\ndataset = "tuned.jsonl"\nscorer = "exact_match"\n'
     record = evalsvc("run", job(numbered(3), more=train), "--json").record
     assert record["suites"][1]["scores"]["exact_match"] == {"candidate": 1.0, "baseline": 0.0}
-    assert {
-        'suite tuned: tuned.jsonl was read as chat-finetune by the look of it (format = "chat-finetune" says so)',
-        "3 of 3 target cases ask what a training case asks: memory can look like skill there",
-    } <= set(record["warnings"])
-    assert not any("suite s:" in warning for warning in record["warnings"])
+    assert [suite["format"] for suite in record["suites"]] == ["native", "chat-finetune"]
+    assert "3 of 3 target cases ask what a training case asks: memory can look like skill there" in record["warnings"]
+    assert not any("was read as" in warning for warning in record["warnings"])
     named = evalsvc("run", job(numbered(3), more=train + 'format = "chat-finetune"\n'), "--json").record
-    assert not any("by the look of it" in warning for warning in named["warnings"])
+    assert named["suites"][1]["format"] == "chat-finetune"
+
+
+def test_a_format_that_could_be_another_is_warned_of(
+    tmp_path: Path, evalsvc: Callable[..., Any], job: Callable[..., Path]
+) -> None:
+    both = {"input": "What is 0?", "ideal": "0", "target": "0", "id": "x0"}
+    write_rows(tmp_path / "both.jsonl", [both])
+    for name in ("new", "old"):
+        write_rows(tmp_path / f"{name}.jsonl", [*answered(3), {"id": both["id"], "output": "0"}])
+    train = '[[suites]]\nname = "both"\nrole = "train"\ndataset = "both.jsonl"\nscorer = "exact_match"\n'
+    record = evalsvc("run", job(numbered(3), more=train + 'fields = { id = "id" }\n'), "--json").record
+    said = 'suite both: both.jsonl was read as inspect; it may be openai-evals (format = "inspect" says so)'
+    assert said in record["warnings"]
+    assert record["suites"][1]["format"] == "inspect"
+    named = evalsvc("run", job(numbered(3), more=train + 'fields.id = "id"\nformat = "inspect"\n'), "--json").record
+    assert not any("was read as" in warning for warning in named["warnings"])
 
 
 def test_a_format_that_does_not_exist_is_an_error_of_the_job(
@@ -336,3 +350,6 @@ def test_a_format_that_does_not_exist_is_an_error_of_the_job(
     ran = evalsvc("run", job(numbered(3), more='format = "openai-eval"'))
     assert ran.code == 2
     assert "job.toml:16: suites[0].format: unknown format 'openai-eval'; known: auto, bfcl, chat-finetune" in ran.err
+    ran = evalsvc("run", job(numbered(3), more='answers = "new.jsonl"'))
+    assert ran.code == 2
+    assert "job.toml:16: suites[0].answers: not with the format native: its rows hold what is expected; bfcl" in ran.err

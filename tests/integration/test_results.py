@@ -137,6 +137,29 @@ def test_every_format_of_a_report(read: Run, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_logs_of_other_tools_hold_one_arm(read: Run, tmp_path: Path) -> None:
+    record = json.loads(read("decision", "latest")[1])
+    logs = {}
+    for arm in ("candidate", "baseline"):
+        assert read("report", "latest", "--arm", arm, "-o", tmp_path / f"{arm}.inspect.json") == (0, "", "")
+        logs[arm] = json.loads((tmp_path / f"{arm}.inspect.json").read_text(encoding="utf-8"))
+    for suite in record["suites"]:
+        for arm, log in logs.items():
+            name = f"{suite['name']}/{suite['primary']}"
+            values = [sample["scores"][name]["value"] for sample in log["samples"] if name in sample["scores"]]
+            assert len(values) == suite["cases"]
+            assert sum(values) / len(values) == pytest.approx(suite["scores"][suite["primary"]][arm])
+    shared = json.loads(read("report", "latest", "--format", "eee", "--arm", "baseline")[1])
+    assert shared["model_info"]["id"] == record["arms"]["baseline"]["model"]
+    assert len(shared["evaluation_results"]) >= len(record["suites"])
+    page = (EXAMPLES.parent / "docs" / "results.md").read_text(encoding="utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0].replace("new.", "candidate.")
+    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=60, check=True)
+    suite = record["suites"][0]
+    wanted = suite["scores"][suite["primary"]]["candidate"]
+    assert said.stdout.decode().split() == ["sim-regressed", f"{suite['name']}/{suite['primary']}", str(wanted)]
+
+
 def test_a_report_that_cannot_be_written_is_one_error(read: Run, tmp_path: Path) -> None:
     code, out, err = read("report", "latest", "-o", tmp_path / "no" / "a.md")
     assert (code, out) == (2, "")

@@ -161,6 +161,13 @@ def test_a_table_of_a_built_in_name_replaces_it_as_a_whole(write: Write) -> None
                 '"my-vllm" only in case or in - and _, which variables cannot tell apart'
             ),
         ),
+        (
+            "[endpoints.recorded]\nbase_url = 'http://x'",
+            (
+                "1: endpoints.recorded: in a job this means answers from a file, so it would never be asked: "
+                "give it another name"
+            ),
+        ),
         ("[endpoints]\nx = 1", "2: endpoints.x: must be a table, got an integer 1"),
     ],
 )

@@ -7,7 +7,7 @@ import re
 import tomllib
 from array import array
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from evalsvc.core.records import FIELDS, GATES, Arm, Case, Completion, Job, Role
 from evalsvc.decide import decide, judge_all, record
 from evalsvc.engine.plan import planned_positions
 from evalsvc.jobfile import shipped
-from evalsvc.jobfile.models import ArmTable, GatesTable, JobTable, PromptTable, ScorerTable, SuiteTable
+from evalsvc.jobfile.models import ArmTable, GatesTable, JobTable, JudgeTable, PromptTable, ScorerTable, SuiteTable
 from evalsvc.scoring.base import SCORERS, build
 from evalsvc.scoring.text import TextScorer
 from evalsvc.simulator import profile
@@ -44,12 +44,14 @@ HIDDEN_OR_BUILT = {"node_modules", "evalsvc-out"}
 MODELS: dict[str, type[BaseModel]] = {
     "Top level": JobTable,
     "`[candidate]` and `[baseline]`": ArmTable,
+    "The judge": JudgeTable,
     "`[[suites]]`": SuiteTable,
     "Scorers": ScorerTable,
 }
 PROFILE_MODELS: dict[str, type[BaseModel]] = {
     "The profile": profile.Profile,
     "`[models.NAME]`": profile.ModelProfile,
+    "`judge`": profile.JudgeManner,
     "`latency`": profile.Latency,
     "`errors`": profile.Errors,
 }
@@ -145,8 +147,10 @@ def whole(part: str) -> str:
 
 def read_job(folder: Path, text: str) -> jobfile.JobFile:
     job = tomllib.loads(text)
-    for file in [suite["dataset"] for suite in job["suites"]] + [job[arm].get("outputs") for arm in Arm]:
+    named = [suite.get(key) for suite in job["suites"] for key in ("dataset", "answers")]
+    for file in named + [job[arm].get("outputs") for arm in Arm]:
         if file is not None and not file.startswith(shipped.PREFIX):
+            (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text('{"input": "?"}\n')
     (folder / "job.toml").write_text(text)
     return jobfile.read(folder / "job.toml")
@@ -238,7 +242,8 @@ def test_the_example_of_fields_reads_the_row_under_it(tmp_path: Path) -> None:
 def test_every_scorer_is_described(tmp_path: Path, name: str) -> None:
     text = section(page("job-file.md"), f"`{name}`")
     own = [field for field in fields(cast(Any, SCORERS[name])) if field.name not in shared_options()]
-    assert defaults(text) == {field.name: said(field.default) for field in own}
+    wanted = {field.name: "required" if field.default is MISSING else said(field.default) for field in own}
+    assert defaults(text) == wanted
     assert "Misleads" in text
     (toml,), (example,) = blocks(text, "toml"), blocks(text, "jsonl")
     (suite,) = read_job(tmp_path, HEAD + toml).job.suites
@@ -331,6 +336,9 @@ def test_the_built_in_models_are_described() -> None:
     found = {row[0].strip("`"): row[1:] for row in rows(section(page("rehearsal.md"), "The built-in models"))}
     del found["model"]
     for name, model in profile.Profile.default().models.items():
+        assert f"`{name}`" in section(page("rehearsal.md"), "The built-in models")
+        if model.judge is not None:
+            continue
         (other,) = set(model.categories.values())
         median = f"{1000 * model.latency.median_s:.0f} ms"
         assert found.pop(name) == [f"{model.accuracy:.0%}", f"{other:.0%}", median]

@@ -151,6 +151,18 @@ def test_defaults(write: Callable[[str], Path]) -> None:
     assert all(gate.required and gate.waived is None for gate in job.gates)
 
 
+def test_a_file_of_answers_is_one_of_the_jobs_files(write: Callable[[str], Path], tmp_path: Path) -> None:
+    path = write(MINIMAL.replace("dataset", 'answers = "truth.json"\ndataset', 1))
+    assert error_of(path) == "job.toml:11: suites[0].answers: cannot read truth.json: No such file or directory"
+    (tmp_path / "truth.json").write_text("{}")
+    read = jobfile.read(path)
+    assert read.job.suites[0].answers == "truth.json"
+    assert read.sha256["truth.json"] == hashlib.sha256(b"{}").hexdigest()
+    before = read.job.spec_sha256
+    (tmp_path / "truth.json").write_text("{} ")
+    assert jobfile.read(path).job.spec_sha256 != before
+
+
 def test_files_and_hash(write: Callable[[str], Path], tmp_path: Path) -> None:
     read = jobfile.read(write(FULL), limit=2)
     assert read.files == {"one.jsonl": tmp_path / "one.jsonl", "sub/two.jsonl": tmp_path / "sub/two.jsonl"}
@@ -165,7 +177,8 @@ def test_files_and_hash(write: Callable[[str], Path], tmp_path: Path) -> None:
     first["fields"] = {}
     second |= {"format": "auto", "fields": {}, "scorer": {"name": "exact", "label": "exact", "pass_at": 1}, "also": []}
     for suite in (first, second):
-        suite |= {"cluster": None, "prompt": None}
+        suite |= {"answers": None, "cluster": None, "prompt": None}
+    plain["judge"] = None
     plain["gates"]["calibration"] = "optional"
     gates: dict[str, dict[str, float]] = {
         "target_improvement": {"margin": 0.05},
@@ -220,7 +233,7 @@ def test_an_error_of_a_scorer_option_names_its_line(write: Callable[[str], Path]
     assert str(error) == f"{path}:14: suites[0].scorer.extract: is no regular expression"
 
 
-SCORERS = "known: name, role, dataset, format, fields, cluster, prompt, scorer, also"
+SCORERS = "known: name, role, dataset, answers, format, fields, cluster, prompt, scorer, also"
 ARMS = "known: endpoint, model, system, params, api, stream, outputs"
 GATES_KNOWN = f"known: {', '.join(GATES)}, evidence, calibration"
 PRINTABLE = "must be printable text on one line, without control characters"
@@ -235,7 +248,7 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         (
             'name = "job"',
             'name = "job"\nx = 1',
-            ('2: x: unknown key "x"; known: name, seed, trials, rate, stop, candidate, baseline, suites, gates'),
+            ('2: x: unknown key "x"; known: name, seed, trials, rate, stop, candidate, baseline, judge, suites, gates'),
         ),
         ('model = "new"\n', 'model = "new"\nkey = "sk"\n', f'5: candidate.key: unknown key "key"; {ARMS}'),
         ('name = "job"\n', "", "job.toml: name: missing; the job's name, for people"),
@@ -357,7 +370,11 @@ URL = "a job holds no URL: name an endpoint of config.toml ([endpoints.NAME])"
         ('"one.jsonl"', '"one.jsonl/x"', "11: suites[0].dataset: cannot read one.jsonl/x: Not a directory"),
         # not available yet
         ('name = "job"', 'name = "job"\nrate = 0', "2: rate: must be at least 0.001, got an integer 0"),
-        ("[baseline]", '[judge]\nmodel = "x"\n[baseline]', "5: judge: not available yet; remove it"),
+        (
+            "[baseline]",
+            '[judge]\nmodel = "x"\n[baseline]',
+            "5: judge.endpoint: missing; an endpoint's alias in config.toml; a job holds no URL and no key",
+        ),
         (
             '"vllm"',
             '"vllm"\napi = "responses"\nstream = true',

@@ -11,6 +11,7 @@ CREATE TABLE jobs (
     endpoints   TEXT NOT NULL,               -- alias -> URL, as at the start
     source      TEXT,                        -- job.toml as it was submitted; NULL: filed by `run`
     priority    INTEGER NOT NULL DEFAULT 0,  -- of those queued, the highest is next
+    requests    INTEGER NOT NULL DEFAULT 0,  -- as many as are planned: cases * trials * arms
     idempotency_key TEXT UNIQUE,
     warnings    TEXT NOT NULL DEFAULT '[]',  -- what was found when its files were read, for the record
     resumes     INTEGER NOT NULL DEFAULT 0,
@@ -24,7 +25,8 @@ CREATE TABLE jobs (
 ) STRICT;
 
 CREATE INDEX jobs_by_spec ON jobs (spec_sha256, created_at);
-CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_state ON jobs (state, priority, created_at);
+CREATE INDEX jobs_by_age ON jobs (created_at, id);
 
 CREATE TABLE events (
     job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -83,10 +85,23 @@ CREATE TABLE outcomes (
     CHECK (status <> 'infra_error' OR score IS NULL)
 ) STRICT;
 
+CREATE INDEX outcomes_as_filed ON outcomes (job_id);   -- and the rowid: who follows a job reads on where it was
+
 CREATE TRIGGER outcomes_are_final BEFORE UPDATE ON outcomes
 BEGIN
     SELECT RAISE(ABORT, 'an outcome is final');
 END;
+
+CREATE TABLE judge_answers (                 -- where what a judge said stands, for when it would be asked the same again
+    key      BLOB PRIMARY KEY CHECK (length(key) = 32),   -- SHA-256 over who is asked and everything that is sent
+    job_id   TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    arm      TEXT NOT NULL,
+    trial    INTEGER NOT NULL,
+    step     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX judge_answers_by_job ON judge_answers (job_id);
 
 CREATE TABLE tokens (                        -- of the HTTP API; no token can be read out of it
     id         TEXT PRIMARY KEY,

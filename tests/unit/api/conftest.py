@@ -54,6 +54,7 @@ def job_row(job_id: str, **more: Any) -> JobRow:
         finished_at=None,
         record=None,
         envelope=None,
+        recorded=0,
     )
     return replace(row, **more)
 
@@ -138,6 +139,12 @@ class FakeService:
         finally:
             self.following -= 1
 
+    async def calibrate(self, job_id: str, resamples: int) -> Mapping[str, Any]:
+        return {"job": (await self.job(job_id)).id, "resamples": resamples}
+
+    async def calibration(self, job_id: str) -> Mapping[str, Any] | None:
+        return {"job": job_id} if (await self.job(job_id)).record else None
+
     def ready(self) -> str | None:
         return self.why
 
@@ -189,7 +196,7 @@ Build = Callable[..., Awaitable[House]]
 def build(tmp_path: Path) -> Build:
     """Makes houses; keyword arguments are `make_app`'s and `ApiLimits`'s."""
 
-    async def make(*, host: str = "127.0.0.1", report: Any = None, metrics: Any = None, **limits: Any) -> House:
+    async def make(*, host: str = "127.0.0.1", reports: Any = None, metrics: Any = None, **limits: Any) -> House:
         now = [1_800_000_000.0]
         service, tokens = FakeService(), await TokenBook.load(FakeShelf(), now=lambda: now[0])
         folder = tmp_path / "incoming"
@@ -199,7 +206,7 @@ def build(tmp_path: Path) -> Build:
             folder=folder,
             host=host,
             limits=ApiLimits(**limits),
-            report=report,
+            reports=reports,
             metrics=metrics,
         )
         return House(service, tokens, folder, app, now)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from typing import Any
 
 import anyio
 import pytest
 
 from evalsvc.api.front import POLICY
+from evalsvc.api.tokens import Role
+from evalsvc.core.settings import TelemetrySettings
 from evalsvc.core.states import JobState
+from evalsvc.telemetry.log import logging_to
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +42,47 @@ async def test_every_answer_has_the_headers(house: Any) -> None:
         assert answer.headers["x-frame-options"] == "DENY"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert answer.headers["referrer-policy"] == "no-referrer"
+        assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["x-request-id"])
         assert "access-control-allow-origin" not in answer.headers
         assert not answer.is_redirect
     assert answers[1].headers["cache-control"] == "no-store"
+    assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["ci-7.a_B"], True),
+        (["x" * 64], True),
+        (["x" * 65], False),
+        (['a"b'], False),
+        (["a b"], False),
+        ([""], False),
+        (["one", "two"], False),
+        (["\xe9"], False),
+    ],
+)
+async def test_a_request_keeps_the_id_it_came_with(house: Any, given: list[str], taken: bool) -> None:
+    async with house.client() as client:
+        answer = await client.get(JOBS, headers=[("x-request-id", each.encode("latin-1")) for each in given])
+    assert (answer.headers["x-request-id"] == given[0]) is taken
+
+
+async def test_every_line_about_a_request_has_its_id(house: Any) -> None:
+    house.service.add("j", state=JobState.RUNNING)
+    stream = io.StringIO()
+    with logging_to(stream, TelemetrySettings()):
+        for name in ("first", "second"):
+            async with house.client() as client:
+                await client.post(f"{JOBS}/j/cancel", headers={"x-request-id": name})
+                await client.get(JOBS, headers={"x-request-id": f"{name}-bad", "Authorization": "Bearer x"})
+            house.service.add("j", state=JobState.RUNNING)
+            await house.tokens.create("a", Role.ADMIN)
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["request"], line["event"].split()[0]) for line in said] == [
+        ("first", "POST"),
+        ("second-bad", "refused"),
+    ]
 
 
 def test_the_policy_lets_nothing_inline_run() -> None:

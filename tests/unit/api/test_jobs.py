@@ -180,15 +180,15 @@ async def test_a_page_that_is_just_full_is_the_last(house: Any) -> None:
 
 async def test_a_job_says_how_far_it_is(house: Any, make_record: Any) -> None:
     house.service.add("r", state=JobState.RUNNING, started_at=1_700_000_001.0)
-    house.service.add("d", state=JobState.DONE, record=make_record("HOLD"), finished_at=1_700_000_002.0)
-    house.service.add("q")
+    house.service.add("d", state=JobState.DONE, record=make_record("HOLD"), recorded=8, requests=10)  # stopped early
+    house.service.add("f", state=JobState.FAILED, recorded=2, requests=10)
     async with house.client() as client:
-        running, done, queued = [(await client.get(f"/api/v1/jobs/{each}")).json() for each in ("r", "d", "q")]
+        running, done, failed = [(await client.get(f"/api/v1/jobs/{each}")).json() for each in ("r", "d", "f")]
     assert (running["state"], running["progress"]["recorded"], running["progress"]["total"]) == ("running", 3, 8)
     assert running["created_at"] == "2023-11-14T22:13:20.250Z"
     assert (running["decision"], running["simulated"]) == (None, None)
     assert (done["decision"], done["simulated"], done["progress"]) == ("HOLD", False, {"recorded": 8, "total": 8})
-    assert queued["progress"] == {"recorded": None, "total": None}  # not known is not 0
+    assert failed["progress"] == {"recorded": 2, "total": 10}
 
 
 async def test_outcomes_in_pages(house: Any, problem: Any) -> None:
@@ -313,3 +313,24 @@ async def test_openapi_describes_every_route_and_error(house: Any) -> None:
                 if int(status) >= 400:
                     reference = answer["content"]["application/json"]["schema"]["$ref"]
                     assert reference.endswith("/Problem"), (path, method, status)
+
+
+async def test_a_calibration_is_made_of_a_decided_job(house: Any, problem: Any, make_record: Any) -> None:
+    house.service.add("q")
+    house.service.add("d", state=JobState.DONE, record=make_record())
+    async with house.client() as client:
+        made = await client.post("/api/v1/jobs/d/calibration?resamples=7")
+        assert made.json() == {"job": "d", "resamples": 7}
+        assert (await client.get("/api/v1/jobs/d/calibration")).json() == {"job": "d"}
+        assert problem(await client.post("/api/v1/jobs/q/calibration"), 409)["code"] == "not_decided"
+        assert problem(await client.get("/api/v1/jobs/q/calibration"), 404)["code"] == "not_calibrated"
+        assert problem(await client.post("/api/v1/jobs/d/calibration?resamples=0"), 422)["where"]["key"] == "resamples"
+
+
+async def test_a_record_is_given_with_its_envelope(house: Any, problem: Any, make_record: Any) -> None:
+    house.service.add("d", state=JobState.DONE, record=make_record(), envelope={"payload": "x"})
+    house.service.add("plain", state=JobState.DONE, record=make_record())
+    async with house.client() as client:
+        assert (await client.get("/api/v1/jobs/d/decision?format=dsse")).json() == {"payload": "x"}
+        assert (await client.get("/api/v1/jobs/d/decision")).json()["decision"] == "SHIP"
+        assert problem(await client.get("/api/v1/jobs/plain/decision?format=dsse"), 409)["code"] == "not_signed"

@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    suppress,
+)
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import anyio
@@ -68,6 +77,36 @@ async def test_a_head_that_trickles_in_is_cut_off(serve: Serve) -> None:
             assert await read_all(stream) == b""
         async with await anyio.connect_tcp(*address) as silent:
             assert await read_all(silent) == b""
+
+
+async def test_heads_that_trickle_in_hold_up_nobody_else(serve: Serve) -> None:
+    async with serve(header_s=60, connections_per_address=100) as address, AsyncExitStack() as stack:
+
+        async def ask() -> float:
+            began = perf_counter()
+            async with await anyio.connect_tcp(*address) as stream:
+                await stream.send(HEAD)
+                assert b"200 OK" in await stream.receive()
+            return perf_counter() - began
+
+        alone = median([await ask() for _ in range(40)])
+        dripping = [  # 300 of them, of three other addresses: each of those has as many as it may
+            stack.enter_context(closing(socket.create_connection(address, source_address=(f"127.0.0.{2 + k % 3}", 0))))
+            for k in range(300)
+        ]
+        beside = []
+        for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ":
+            for each in dripping:
+                each.send(bytes([byte]))
+            beside.append(await ask())
+        assert median(beside) < 2 * alone + 0.05  # 0.05 s: it takes all their bytes at once
+        one_more = socket.create_connection(address, source_address=("127.0.0.2", 0))
+        async with await anyio.connect_tcp(*address) as stream:
+            await stream.send(HEAD)
+            assert b"200 OK" in await stream.receive()  # one_more was met before
+        with closing(one_more):
+            one_more.settimeout(5)
+            assert one_more.recv(12) == b"HTTP/1.1 503"
 
 
 async def test_a_second_head_has_its_deadline_too(serve: Serve) -> None:

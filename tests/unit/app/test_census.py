@@ -22,6 +22,15 @@ def test_a_census_counts_categories_and_characters_of_the_cases_that_take_part()
     assert census.taking_part(None) == ({"b": 2, "a": 1, "c": 1}, 109)
 
 
+def test_a_census_counts_clusters_of_the_cases_that_take_part() -> None:
+    census = Census()
+    assert census.cluster_sizes(None) is None
+    for doc in ("x", 1, "x", ["x"], "1", "x"):
+        census.add(case("?", metadata={"doc": doc}), "doc")
+    assert sorted(census.cluster_sizes(None) or ()) == [1, 1, 1, 3]
+    assert sorted(census.cluster_sizes(array("q", [0, -1, 1, -1, 2, -1])) or ()) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("text", "chars"),
     [

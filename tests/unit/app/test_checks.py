@@ -4,6 +4,7 @@ import resource
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from evalsvc.app import checks
 from evalsvc.app.checks import Level
 from evalsvc.config import load
 from evalsvc.providers.settings import EndpointSettings
+from evalsvc.store.database import open_database
 
 NOW = 1_795_600_000.0  # 2026-11-25
 
@@ -66,21 +68,6 @@ def test_sockets_for_all_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_disk(free: int, system: str | None, level: Level) -> None:
     assert checks.disk(Path("x.db"), free=free, system=system).level is level
-
-
-def test_the_file_system_of_a_file(tmp_path: Path) -> None:
-    mounts = tmp_path / "mountinfo"
-    spaced = tmp_path / "a b"
-    (spaced / "deep").mkdir(parents=True)
-    mounts.write_text(
-        "21 1 8:1 / / rw shared:1 - ext4 /dev/sda rw\n"
-        f"22 21 0:5 / {tmp_path}/a rw - tmpfs tmpfs rw\n"
-        f"23 21 0:6 / {tmp_path}/a\\040b rw shared:2 master:1 - nfs4 host:/x rw\n"
-    )
-    assert checks.file_system(spaced / "deep" / "x.db", mounts) == "nfs4"
-    assert checks.file_system(tmp_path / "ab" / "x.db", mounts) == "ext4"
-    assert checks.file_system(tmp_path / "x.db", tmp_path / "none") is None
-    assert checks.file_system(tmp_path)
 
 
 def test_the_clocks() -> None:
@@ -173,3 +160,19 @@ def test_every_check_that_is_not_ok_says_what_to_mend(tmp_path: Path, monkeypatc
         "endpoint up",
     }
     assert all(bool(check.mend) == (check.level is not Level.OK) for check in found)
+
+
+def test_a_database_of_an_older_evalsvc_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make() -> None:
+        async with open_database(tmp_path / "e.db"):
+            pass
+
+    anyio.run(make)
+    monkeypatch.setattr("evalsvc.store.database._migrations", lambda: [(1, ""), (999, "")])
+    facts, check = checks.database(tmp_path / "e.db")
+    assert (facts, check.level) == (None, Level.OK)
+    assert "brings it up to date" in check.found
+    (tmp_path / "other.db").write_bytes(b"")
+    assert checks.database(tmp_path / "other.db")[1].level is Level.OK
+    monkeypatch.setattr("evalsvc.store.database._migrations", lambda: [(0, "")])
+    assert checks.database(tmp_path / "e.db")[1].level is Level.PROBLEM

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from counted import an_outcome
 
 from evalsvc import config
 from evalsvc.api.service import Event, Upload
@@ -22,8 +23,10 @@ from evalsvc.core.records import Arm
 from evalsvc.core.states import JobState
 from evalsvc.engine.dispatcher import Dispatcher, Running
 from evalsvc.errors import ConfigError, JobError, JobNotFound, KeyReused, StoreError, StoreFull
+from evalsvc.store import tallies
 from evalsvc.store.database import Database, open_database
 from evalsvc.store.jobs import JobStore
+from evalsvc.store.outcomes import OutcomeStore
 from evalsvc.store.uploads import Uploads
 
 pytestmark = pytest.mark.anyio
@@ -205,11 +208,54 @@ async def test_a_pause_that_cannot_be_filed_is_shown(daemon: Daemon) -> None:
         await anyio.wait_all_tasks_blocked()
         shown = await daemon.service.job(job_id)
         assert (shown.state, shown.reason) == (JobState.PAUSED, "no room")
-        assert (daemon.service.progress(job_id) or {})["paused"] == "no room"
+        progress = daemon.service.progress(job_id) or {}
+        assert (progress["paused"], "recorded" in progress, "total" in progress) == ("no room", False, False)
         assert [row.state for row in await daemon.service.jobs(limit=9, after=None)] == ["queued", "paused"]
         assert (await daemon.service.cancel(job_id)).state is JobState.CANCELLED
         assert (await daemon.service.job(waiting)).reason in {None, "no room"}
         group.cancel_scope.cancel()
+
+
+async def test_how_far_a_job_is_is_known_though_nobody_has_it_in_hand(daemon: Daemon) -> None:
+    job_id = await daemon.submit()
+    first, second = [case async for chunk in daemon.jobs.cases(job_id) for case in chunk]
+    outcomes = OutcomeStore(daemon.database)
+
+    async def counts() -> tuple[int | None, int]:
+        row = await daemon.service.job(job_id)
+        assert [each.recorded for each in await daemon.service.jobs(limit=9, after=None)] == [row.recorded]
+        return row.recorded, row.requests
+
+    assert await counts() == (0, 4)
+    await daemon.jobs.start(job_id, now=1)
+    await outcomes.add(job_id, [an_outcome(case=first), an_outcome(case=second)])
+    assert await counts() == (2, 4)  # as it stands after a kill
+    await daemon.jobs.move(job_id, JobState.FAILED, now=2)
+    assert await counts() == (2, 4)
+    await daemon.jobs.move(job_id, JobState.QUEUED)
+    await daemon.jobs.start(job_id, now=3)
+    await outcomes.add(job_id, [an_outcome(case=first, arm=Arm.BASELINE)])
+    await daemon.jobs.move(job_id, JobState.FAILED, now=4)
+    assert await counts() == (3, 4)
+
+
+async def test_answers_of_a_job_that_has_ended_are_counted_once(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await daemon.submit()
+    await daemon.jobs.start(job_id, now=1)
+    await daemon.jobs.move(job_id, JobState.FAILED, now=2)
+    asked: list[str] = []
+    count = tallies.recorded
+
+    async def recorded(reader: Any, job_id: str) -> int:
+        asked.append(job_id)
+        return await count(reader, job_id)
+
+    monkeypatch.setattr(tallies, "recorded", recorded)
+    for _ in range(3):
+        assert (await daemon.service.job(job_id)).recorded == 0
+    assert asked == [job_id]
 
 
 async def test_an_interrupted_job_of_run_is_said_to_be(daemon: Daemon) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evalsvc.core.records import GATES, Job
+from evalsvc.core.records import GATES, GateSpec, Job
 from evalsvc.decide.gauges import Assumptions, Spread, gauge
 from evalsvc.decide.plan_words import chance_in_words, plan_warnings, summary
 from evalsvc.decide.planning import Sizes, make_plan, settings_of
@@ -37,6 +37,31 @@ def test_nine_adversarial_cases_can_never_prove_90_percent(make: Any) -> None:
     )
     raised = said(replace(make.job(**WAIVED), limit=9), sizes(adversarial=9))
     assert "Add 27 cases (or raise --limit)" in raised
+
+
+def test_fewer_than_six_clusters_prove_nothing(make: Any) -> None:
+    few = replace(sizes(), clusters={"adversarial": 4}, together={"adversarial": 125.0})
+    (warning,) = plan_warnings(make.job(**WAIVED), few, Assumptions())
+    assert warning == (
+        "adversarial_robustness cannot PASS at any result: its 500 adversarial cases are of 4 clusters, and fewer than "
+        "6 prove nothing. Add cases of 2 more, or in [gates.adversarial_robustness] set required = false or waive = "
+        '"reason".'
+    )
+    assert "This job cannot SHIP" in summary(make_plan(make.job(**WAIVED), few, Assumptions()))[0]
+    assert said(make.job(**WAIVED), replace(few, clusters={"adversarial": 6})) == ""
+
+
+def test_a_plug_ins_gate_is_said_not_to_be_planned(make: Any) -> None:
+    job = make.job(**WAIVED)
+    mine = GateSpec(name="mine", threshold=1.0)
+    more = replace(job, gates=(*job.gates, mine))
+    (warning,) = plan_warnings(more, sizes(), Assumptions())
+    assert warning.startswith("mine is the gate of a plug-in: what it takes to PASS cannot be planned")
+    given = Assumptions()
+    assert ", if mine PASS, too (of a plug-in: not planned)." in summary(make_plan(more, sizes(), given))[0]
+    assert "plug-in" not in summary(make_plan(job, sizes(), given))[0]
+    alone = replace(job, gates=(*(replace(gate, required=False) for gate in job.gates), mine))
+    assert summary(make_plan(alone, sizes(), given))[0].startswith("This job can SHIP if mine PASS;")
 
 
 @pytest.mark.parametrize(

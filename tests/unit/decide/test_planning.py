@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evalsvc.core.records import GATES, Arm, GateSpec, Job, Role, ScorerSpec, SuiteSpec
 from evalsvc.decide import sequential
 from evalsvc.decide.gauges import Assumptions
-from evalsvc.decide.planning import JobPlan, Sizes, make_plan, settings_of, sizes_of
+from evalsvc.decide.planning import ICC, JobPlan, Sizes, make_plan, settings_of, sizes_of
 
 THRESHOLDS = (0.05, -0.05, 0.85, 2.0, 0.60, 0.90, 0.99)
 WAIVED = {"human_preference": {"waived": "no annotators"}}
@@ -53,6 +53,40 @@ def test_evidence_is_counted_by_role_and_by_what_gates_look_at(make: Any) -> Non
     assert found.categories == {("b", "x"): 7, ("b", "z"): 2, ("c", "x"): 4}
     recorded = {**job.arms, Arm.BASELINE: replace(job.arms[Arm.BASELINE], endpoint="recorded", outputs="a.jsonl")}
     assert sizes_of(replace(job, arms=recorded), counts).evidence["timed"] == 0
+
+
+def test_cases_in_clusters_are_worth_less(make: Any) -> None:
+    suites = [suite("a", Role.TARGET), suite("b", Role.TARGET), suite("c", Role.GENERAL)]
+    counts: Mapping[str, Mapping[str, int]] = {"a": {"x": 90}, "b": {"x": 10}, "c": {"x": 100}}
+    job = make.job(suites=suites)
+    found = sizes_of(job, counts, {"a": [30, 30, 30], "b": None, "c": None})
+    assert (found.clusters, found.together) == ({"target": 13}, {"target": 27.1})  # (3 · 30² + 10 · 1²) / 100
+    assert found.design_effect("target") == pytest.approx(1 + 26.1 * ICC)
+    assert found.design_effect("general") == 1
+    assert sizes_of(job, counts) == sizes_of(job, counts, {"a": None})
+
+
+def test_the_chance_with_clusters_is_that_of_so_many_fewer_cases(make: Any) -> None:
+    job, alone = make.job(), sizes(1000, 1000, 1000)
+    clustered = replace(alone, clusters={"target": 100}, together={"target": 6.0})  # 2 cases are worth one
+    whole, half, found = (plan(job, of) for of in (alone, sizes(500, 1000, 1000), clustered))
+    for name in ("target_improvement", "exact_match"):
+        full, fewer, seen = (next(g for g in made.gates if g.name == name) for made in (whole, half, found))
+        assert (seen.n, seen.clusters, seen.chance, seen.effect) == (1000, 100, fewer.chance, fewer.effect)
+        assert seen.needed == 2 * (full.needed or 0)
+        assert seen.possible
+    assert found.gates[1] == whole.gates[1]
+    few = plan(job, replace(clustered, clusters={"target": 5}))
+    assert not few.gates[0].possible
+
+
+def test_gates_of_plug_ins_are_named_where_they_count(make: Any) -> None:
+    job = make.job()
+    more = [GateSpec(name="mine", threshold=1.0), GateSpec(name="aside", threshold=1.0, required=False)]
+    more.append(GateSpec(name="waived", threshold=1.0, waived="why"))
+    made = plan(replace(job, gates=(*job.gates, *more)), sizes(9, 9, 9))
+    assert made.unplanned == ("mine",)
+    assert plan(job, sizes(9, 9, 9)).unplanned == ()
 
 
 def test_the_plan_has_every_gate_in_the_records_order(make: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from evalsvc import decide
+from evalsvc.core.evidence import ExtractCount
 from evalsvc.core.records import Arm, Role
 from evalsvc.stats.paired import tango
 
@@ -144,3 +146,33 @@ def test_warnings_name_arm_and_count(make: Any) -> None:
         "candidate: 1 of 1000 answers unscored: their scorer raised",
         "candidate: 2 of 1000 answers mended before they could be stored",
     ]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "role", "told"),
+    [
+        ([1, 1], [1, 1], Role.TARGET, True),
+        ([1, 1], [1, 1], Role.GENERAL, True),
+        ([1, 1], [1, 1], Role.ADVERSARIAL, False),
+        ([1, 1], [1, 0], Role.TARGET, False),
+        ([1, 1], [1, float("nan")], Role.TARGET, False),
+        ([], [], Role.TARGET, False),
+    ],
+)
+def test_a_suite_that_everybody_passes_tells_nothing(
+    make: Any, candidate: list[float], baseline: list[float], role: Role, told: bool
+) -> None:
+    table = make.table(candidate, baseline, role=role)
+    said = f"suite {table.suite}: every answer of both arms passes: it cannot tell the models apart"
+    assert list(decide.record.telling(make.evidence(table))) == ([said] if told else [])
+    secondary = make.table(candidate, baseline, role=role, primary=False)
+    assert not list(decide.record.telling(make.evidence(secondary)))
+
+
+def test_an_extract_that_finds_nothing_in_any_answer(make: Any) -> None:
+    counts = tuple(
+        ExtractCount(suite="s", arm=arm, answers=answers, nothing=nothing)
+        for arm, answers, nothing in ((Arm.CANDIDATE, 7, 7), (Arm.BASELINE, 7, 6), (Arm.BASELINE, 0, 0))
+    )
+    said = "suite s, candidate: extract found nothing in 7 of 7 answers: is the pattern right?"
+    assert list(decide.record.telling(replace(make.evidence(), extracts=counts))) == [said]

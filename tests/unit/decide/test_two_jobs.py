@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from math import nan
 from typing import Any
 
@@ -29,6 +30,22 @@ def test_a_change_is_second_minus_first_by_the_gates_own_method(make: Any) -> No
     mirrored = only(make.table(first, second, suite="s"))
     assert (mirrored.difference, mirrored.finding) == (-0.15, Finding.WORSE)
     assert mirrored.p_value == pytest.approx(change.p_value)
+
+
+def test_cases_in_clusters_are_as_sure_as_their_clusters(make: Any) -> None:
+    second, first = make.binary(wins=60, losses=20, both=100, neither=60)
+    alone = only(make.table(second, first))
+    assert (alone.clusters, alone.finding) == (None, Finding.BETTER)
+    own = only(make.table(second, first, cluster=array("q", range(240))))
+    assert (own.clusters, own.finding, own.difference) == (240, Finding.BETTER, alone.difference)
+    few = only(make.table(second, first, cluster=array("q", [0] * 60 + [1] * 20 + [2] * 100 + [3] * 60)))
+    assert (few.clusters, few.finding, few.difference, few.n) == (4, Finding.OPEN, alone.difference, 240)
+    assert few.interval.low is None
+    wide = only(make.table(second, first, cluster=array("q", [k // 20 for k in range(240)])))
+    assert (wide.clusters, wide.difference) == (12, alone.difference)
+    assert wide.method.startswith("cluster-")
+    assert None not in (wide.interval.low, alone.interval.low)
+    assert (wide.interval.low or 0) < (alone.interval.low or 0)
 
 
 def test_no_difference_is_open_and_never_better(make: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from evalsvc.core.records import Arm, ArmSpec, Job
+from evalsvc.core.records import Arm, ArmSpec, Case, Job
 from evalsvc.core.states import JobState
 from evalsvc.engine import dispatcher as module
 from evalsvc.engine.dispatcher import Dispatcher, Running
@@ -35,7 +35,7 @@ class Scene:
     changed: anyio.Event = field(default_factory=anyio.Event)
     dispatcher: Dispatcher = field(init=False)
 
-    async def submit(self, *ids: str, priority: int = 0) -> None:
+    async def submit(self, *ids: str, priority: int = 0, cases: int = 0) -> None:
         for job_id in ids:
             self.may_end[job_id] = anyio.Event()
             job = Job(
@@ -48,7 +48,8 @@ class Scene:
                 gates=(),
             )
             sent = Submission(source="", priority=priority)
-            await self.jobs.create(job, [], job_id=job_id, endpoints={}, now=len(self.may_end), submission=sent)
+            placed = [(k, Case(suite="s", id=str(k), category="a", input="q", position=k)) for k in range(cases)]
+            await self.jobs.create(job, placed, job_id=job_id, endpoints={}, now=len(self.may_end), submission=sent)
 
     async def run(self, job_id: str, running: Running) -> None:
         self.began.append(job_id)
@@ -110,6 +111,81 @@ async def test_so_many_at_once_and_the_others_in_line(tmp_path: Path) -> None:
             event.set()
         await scene.until_state("d", JobState.DONE)
         assert scene.began == ["a", "b", "urgent", "c", "d"]
+
+
+async def test_a_job_ten_times_smaller_than_any_in_hand_overtakes(tmp_path: Path) -> None:
+    async with stage(tmp_path, obedient, at_once=1) as scene:
+        await scene.submit("big", cases=1010)
+        scene.dispatcher.wake()
+        await scene.until(lambda: scene.began == ["big"])
+        await scene.submit("also big", cases=101, priority=9)
+        await scene.submit("middling", cases=100)
+        await scene.submit("as middling", cases=100)
+        await scene.submit("small", cases=9)
+        await scene.submit("as small", cases=1)
+        scene.dispatcher.wake()
+        await scene.until(lambda: len(scene.began) == 3)
+        assert scene.began == ["big", "middling", "small"]  # the last is not ten times smaller than `small`
+        scene.may_end["small"].set()
+        await scene.until(lambda: len(scene.began) == 4)
+        assert scene.began[-1] == "as small"
+        for ended, following in (("as small", None), ("middling", "as middling"), ("as middling", None)):
+            scene.may_end[ended].set()
+            await scene.until_state(ended, JobState.DONE)
+            await scene.until(lambda: following is None or scene.began[-1] == following)  # noqa: B023 - awaited here
+        assert list(scene.dispatcher.in_hand) == ["big"]
+        scene.may_end["big"].set()
+        await scene.until(lambda: scene.began[-1] == "also big")
+
+
+async def test_those_far_down_the_line_overtake_too(tmp_path: Path) -> None:
+    async with stage(tmp_path, obedient, at_once=1) as scene:
+        await scene.submit("big", cases=1010)
+        await scene.submit(*[f"m{k}" for k in range(20)], cases=100)
+        await scene.submit("small", cases=9)
+        scene.dispatcher.wake()
+        await scene.until(lambda: len(scene.began) == 3)
+        assert scene.began == ["big", "m0", "small"]
+
+
+async def test_what_is_left_counts_and_a_paused_job_does_not(tmp_path: Path) -> None:
+    async def work(scene: Scene, job_id: str, running: Running) -> None:
+        running.progress.total = running.waiting
+        running.progress.recorded = {"nearly done": 990, "paused": 5}.get(job_id, 0)
+        running.progress.paused = {"paused": "down"}.get(job_id)
+        await obedient(scene, job_id, running)
+
+    async with stage(tmp_path, work, at_once=2) as scene:
+        await scene.submit("paused", cases=3)
+        await scene.submit("nearly done", cases=500)
+        scene.dispatcher.wake()
+        await scene.until(lambda: len(scene.began) == 2)
+        assert [each.left for each in scene.dispatcher.in_hand.values()] == [1, 10]
+        await scene.submit("takes the paused one's place", cases=50)
+        await scene.submit("no tenth of 10", cases=1)
+        await scene.submit("tiny", cases=0)
+        scene.dispatcher.wake()
+        await scene.until(lambda: len(scene.began) == 4)
+        assert scene.began[2:] == ["takes the paused one's place", "tiny"]
+
+
+async def test_paused_jobs_leave_their_places_and_where_all_are_paused_nobody_overtakes(tmp_path: Path) -> None:
+    async def work(scene: Scene, job_id: str, running: Running) -> None:
+        running.progress.paused = "down"
+        await obedient(scene, job_id, running)
+
+    async with stage(tmp_path, work, at_once=1) as scene:
+        for job_id, cases in (("big", 500), ("other", 500), ("third", 500), ("small", 1)):
+            await scene.submit(job_id, cases=cases)
+            scene.dispatcher.wake()
+            await scene.until_state(job_id, JobState.QUEUED)
+        await scene.until(lambda: len(scene.began) == 2)
+        scene.dispatcher.wake()
+        await anyio.wait_all_tasks_blocked()
+        assert (list(scene.dispatcher.in_hand), scene.dispatcher._least_left()) == (["big", "other"], 0)
+        scene.may_end["big"].set()
+        await scene.until(lambda: len(scene.began) == 3)
+        assert scene.began[2] == "third"
 
 
 async def test_a_killed_process_s_jobs_come_first_and_those_of_run_are_left_alone(tmp_path: Path) -> None:

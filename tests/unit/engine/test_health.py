@@ -20,9 +20,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def fail(endpoint: EndpointHealth, cases: range, kind: str = "server") -> None:
+def fail(endpoint: EndpointHealth, cases: range, kind: str = "server", *, job: str = "j") -> None:
     for case in cases:
-        endpoint.failed(case, kind, "why")
+        endpoint.failed((job, case), kind, "why")
 
 
 def test_twenty_like_failures_of_twenty_cases_over_ten_seconds_open_it(clock: Clock) -> None:
@@ -33,6 +33,17 @@ def test_twenty_like_failures_of_twenty_cases_over_ten_seconds_open_it(clock: Cl
     fail(endpoint, range(1))
     assert endpoint.down
     assert endpoint.reason == "why"
+
+
+def test_cases_of_two_jobs_are_two_though_they_stand_at_one_place(clock: Clock) -> None:
+    endpoint = EndpointHealth(cases=10)
+    fail(endpoint, range(10), job="a")
+    fail(endpoint, range(9), job="b")
+    clock.now += 10
+    fail(endpoint, range(9), job="b")
+    assert not endpoint.down  # 19 cases so far
+    fail(endpoint, range(10), job="b")
+    assert endpoint.down
 
 
 def test_a_success_between_starts_the_count_anew(clock: Clock) -> None:

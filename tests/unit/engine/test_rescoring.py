@@ -16,6 +16,7 @@ from evalsvc.scoring import base
 from evalsvc.scoring.base import Scorer, build
 from evalsvc.store.answers import Answers
 from evalsvc.store.database import Database, open_database
+from evalsvc.store.follow_ups import FollowUpRows
 from evalsvc.store.jobs import JobStore
 from evalsvc.store.outcomes import OutcomeStore
 
@@ -45,7 +46,7 @@ def one(job: Job, **changes: Any) -> Outcome:
 
 async def again(database: Database, job: Job, *filed: Outcome) -> Rescored:
     await OutcomeStore(database).add(JOB_ID, filed)
-    return await rescore(job, JOB_ID, Answers(database))
+    return await rescore(job, JOB_ID, Answers(database), FollowUpRows(database))
 
 
 async def test_what_is_as_it_should_be(database: Database, job: Job) -> None:
@@ -93,7 +94,7 @@ async def test_what_the_recorder_cannot_write(database: Database, job: Job, sql:
     await again(database, job, one(job))
     await database.writer.execute("DROP TRIGGER outcomes_are_final")
     await database.writer.execute(sql)
-    assert said in ((await rescore(job, JOB_ID, Answers(database))).first or "")
+    assert said in ((await rescore(job, JOB_ID, Answers(database), FollowUpRows(database))).first or "")
 
 
 async def test_failures_that_are_as_they_should_be(database: Database, job: Job) -> None:
@@ -177,7 +178,7 @@ async def test_the_share_of_a_corpus_score_counts_too(
         (RecursionError(), 1.0, "the scorer raises RecursionError"),
         (Score(value=None), 1.0, "the scorer gives none"),
         (Score(value=1.0), None, "the scorer raised then and does not now"),
-        ("a follow-up", 1.0, "the scorer asks a model"),
+        ("a follow-up", 1.0, "the scorer gives no score"),
     ],
 )
 async def test_what_cannot_be_scored_again_is_counted_and_no_contradiction(

@@ -27,7 +27,7 @@ def change(suite: str = "s", category: str | None = None, **other: Any) -> Chang
     made = Change(
         suite=suite, role=Role.TARGET, category=category, cases=100, n=98, first=0.5, second=0.625, difference=0.125,
         interval=Interval(0.04, 0.21), method="tango", better=20, worse=8, same=70, missing=(2, 0),
-        finding=Finding.BETTER, p_value=0.004,
+        finding=Finding.BETTER, p_value=0.004, clusters=None,
     )  # fmt: skip
     return replace(made, **other)
 
@@ -83,6 +83,15 @@ def test_what_a_reader_sees(comparison: Comparison) -> None:
     assert "(1 of 41)" in text
     assert "second    [0] 124" in text
     assert "input     [user] 12 × 12?" in text
+
+
+def test_clusters_are_said_where_there_are_some(comparison: Comparison) -> None:
+    assert "shared cases in" not in render(comparison, color=False)
+    assert comparison.as_json()["suites"][0]["clusters"] is None
+    clustered = SuiteChange(whole=change(clusters=12, method="cluster-t"), categories=())
+    found = replace(comparison, changes=[clustered])
+    assert "Suite s  (target, 100 shared cases in 12 clusters)" in render(found, color=False)
+    assert found.as_json()["suites"][0]["clusters"] == 12
 
 
 def test_it_never_speaks_of_a_decision(comparison: Comparison) -> None:

@@ -7,110 +7,14 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from page_structure import parse
 
 from evalsvc.core.records import Arm
 from evalsvc.core.view import FlippedCase, ReportView
 from evalsvc.reports import html
-
-_TAGS = ("script", "svg", "img", "iframe", "body", "style", "object", "embed", "base", "meta", "link", "form", "math")
-_HANDLERS = ("onerror", "onload", "onfocus", "ontoggle", "onmouseover", "onanimationstart", "onbegin", "onclick")
-CORPUS = [
-    *(f"<{tag} src=http://evil.example/x href=//evil.example>alert(1)</{tag}>" for tag in _TAGS),
-    *(f"<{tag} {handler}=alert(1)>" for tag in ("img src=x", "svg", "details open") for handler in _HANDLERS),
-    *(f'"{handler}="alert(1)" x="' for handler in _HANDLERS),
-    *(f"' {handler}=alert(1) x='" for handler in _HANDLERS),
-    "</style><script>alert(1)</script>",
-    "</title><script>alert(1)</script>",
-    "</textarea><script>alert(1)</script>",
-    "</bdi></details></body></html><script>alert(1)</script>",
-    "--><script>alert(1)</script><!--",
-    "]]><script>alert(1)</script>",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "<scr<script>ipt>alert(1)</script>",
-    "<ScRiPt\x0c>alert(1)</sCrIpT>",
-    "<\x00script>alert(1)</script>",
-    "\ufeff<script>alert(1)</script>",
-    "\ud83c<script>\udfff",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&#60;script&#62;alert(1)",
-    "{{ 7 * 7 }}{% include 'x' %}{# x #}",
-    "${7*7}#{7*7}<%= 7*7 %>",
-    "javascript:alert(1)",
-    "[x](javascript:alert(1)) ![y](http://evil.example/p.png)",
-    "data:text/html,<script>alert(1)</script>",
-    "url(http://evil.example/x)",
-    "@import 'http://evil.example/x.css';",
-    "}*{background:url(//evil.example)}",
-    "\u202egnp.exe\u202c\u2066x\u2069\u200b\u061c",
-    "\x1b[31mred\x1b]52;c;Zm9v\x07",
-    '=cmd|"/c calc"!A1',
-    "<a href='vbscript:x'>x</a>",
-    "\U000e0041\U000e0042 tags",
-]
-_VOID = {"meta", "input", "rect", "line", "circle", "polyline"}
-
-
-class _Structure(HTMLParser):
-    """Elements with their attributes, and the text."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, tuple[tuple[str, str | None], ...]]] = []
-        self.open: list[str] = []
-        self.text: list[str] = []
-        self.strange: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, tuple(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, tuple(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def handle_comment(self, data: str) -> None:
-        self.strange.append(data)
-
-    def unknown_decl(self, data: str) -> None:
-        self.strange.append(data)
-
-
-def parse(page: str) -> _Structure:
-    parser = _Structure()
-    parser.feed(page)
-    parser.close()
-    assert parser.open == []
-    return parser
-
-
-def test_the_corpus_is_large_enough() -> None:
-    assert len(set(CORPUS)) >= 60
-
-
-@pytest.mark.parametrize("payload", CORPUS)
-def test_no_element_or_attribute_originates_from_content(poisoned: Callable[[str], ReportView], payload: str) -> None:
-    hostile, harmless = parse(html.render(poisoned(payload))), parse(html.render(poisoned("harmless")))
-    assert hostile.elements == harmless.elements
-    assert hostile.strange == []
-
-
-@pytest.mark.parametrize("payload", CORPUS)
-def test_no_hidden_character_reaches_the_page(poisoned: Callable[[str], ReportView], payload: str) -> None:
-    page = html.render(poisoned(payload))
-    assert not re.search(
-        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u2028-\u202e\u2066-\u2069\ufeff\U000e0001-\U000e007f]", page
-    )
-    page.encode()  # no lone surrogate
 
 
 def test_content_is_shown_and_not_lost(poisoned: Callable[[str], ReportView]) -> None:

@@ -92,12 +92,13 @@ def test_a_job_nobody_works_on_is_interrupted(state: JobState, held: bool | None
     lines = shown(replace(ENTRY, state=state), held=held).splitlines()
     assert re.split(" {2,}", lines[1])[2] == said
     assert (len(lines) == 3) == (said == "interrupted")
+    assert ("evalsvc serve" in lines[-1]) == (said == "interrupted")
 
 
 def test_what_is_not_shown_is_counted() -> None:
     assert "older jobs not shown: 13" in shown(ENTRY, count=14)
     assert "not shown" not in shown(ENTRY)
-    assert shown() == "no jobs\n"
+    assert shown() == "no jobs in this database; --url shows those of a daemon (`evalsvc serve`)\n"
 
 
 def test_almost_done_is_not_done() -> None:

@@ -106,5 +106,5 @@ def test_the_hold_job_proves_neither_the_improvement_nor_its_absence() -> None:
 
 def test_the_example_profile_loads_and_its_answers_exist() -> None:
     loaded = profile.load(EXAMPLES / "profile.toml")
-    assert set(loaded.models) == {"steady", "troubled"}
+    assert set(loaded.models) == {"steady", "troubled", "judge"}
     assert all(answer.is_file() for answer in loaded.answers)

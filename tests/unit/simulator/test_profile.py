@@ -95,7 +95,9 @@ def test_shares_of_one_draw_may_add_up_to_one_but_no_more() -> None:
 
 def test_the_default_profile_has_the_skills_its_names_promise() -> None:
     models = Profile.default().models
-    assert set(models) == {"sim-baseline", "sim-candidate", "sim-regressed", "sim-twin"}
+    arms = {"sim-baseline", "sim-candidate", "sim-regressed", "sim-twin"}
+    assert set(models) == arms | {"sim-judge", "sim-judge-gullible"}
+    assert {name for name in models if models[name].judge is None} == arms
     baseline, candidate, regressed = (models[f"sim-{name}"] for name in ("baseline", "candidate", "regressed"))
     assert models["sim-twin"] == baseline
     assert candidate.skill("edge") > baseline.skill("edge") + 0.15

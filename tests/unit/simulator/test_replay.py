@@ -5,6 +5,7 @@ import pytest
 
 from evalsvc.errors import JobError
 from evalsvc.simulator.replay import Replay
+from evalsvc.simulator.wire import Question, completion
 
 ROW = {"model": "m", "prompt": "p", "output": "o"}
 
@@ -26,6 +27,27 @@ def test_outputs_are_answered_by_model_and_prompt(tmp_path: Path) -> None:
         replay.reply("n", "q")
 
 
+def test_tool_calls_are_answered_as_they_were_made(tmp_path: Path) -> None:
+    plain = {"model": "m", "prompt": "p", "tool_calls": [{"name": "f", "arguments": {"x": 1}}]}
+    whole = {"id": "c", "type": "function", "function": {"name": "g", "arguments": '{"broken'}}
+    rows = [
+        plain,
+        ROW | {"prompt": "q", "tool_calls": [whole, whole]},
+        plain,
+        ROW | {"prompt": "r", "tool_calls": None},
+    ]
+    replay = Replay.load(write(tmp_path, *(json.dumps(row) for row in rows)))
+    question = Question(model="m", prompt="p", characters=1)
+    messages = []
+    for prompt in "pqr":
+        body = completion(question, replay.reply("m", prompt), created=1, fingerprint="x")
+        messages.append(body["choices"][0]["message"])
+        assert body["choices"][0]["finish_reason"] == ("stop" if prompt == "r" else "tool_calls")
+    assert [message["content"] for message in messages] == [None, "o", "o"]
+    calls = [[call["function"] for call in message.get("tool_calls", ())] for message in messages]
+    assert calls == [[{"name": "f", "arguments": '{"x": 1}'}], [{"name": "g", "arguments": '{"broken'}] * 2, []]
+
+
 @pytest.mark.parametrize(
     ("line", "key"),
     [
@@ -40,6 +62,12 @@ def test_outputs_are_answered_by_model_and_prompt(tmp_path: Path) -> None:
         (json.dumps({"model": "m", "prompt": "p"}), "output"),
         (json.dumps(ROW | {"prompt": ["p"]}), "prompt"),
         (json.dumps(ROW | {"output": "another"}), "output"),
+        (json.dumps(ROW | {"tool_calls": [{"name": "f"}]}), "output"),
+        (json.dumps(ROW | {"tool_calls": []}), "tool_calls"),
+        (json.dumps(ROW | {"tool_calls": [{"arguments": {}}]}), "tool_calls"),
+        (json.dumps(ROW | {"tool_calls": [{"function": "f"}]}), "tool_calls"),
+        (json.dumps(ROW | {"tool_calls": "f()"}), "tool_calls"),
+        (json.dumps({"model": "m", "prompt": "p", "output": 1, "tool_calls": [{"name": "f"}]}), "output"),
     ],
 )
 def test_a_bad_row_is_named_with_file_line_and_key(tmp_path: Path, line: str | bytes, key: str | None) -> None:

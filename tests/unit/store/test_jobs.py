@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from evalsvc.core.records import Arm
 from evalsvc.core.states import JobState
 from evalsvc.errors import IllegalTransition, JobNotFound, StoreError
 from evalsvc.store.events import EventStore
@@ -22,11 +24,13 @@ RECORD: dict[str, Any] = {
 }
 
 
-async def submit(filing: Any, job_id: str, *, now: float = 1, **other: Any) -> JobStore:
+async def submit(
+    filing: Any, job_id: str, *, now: float = 1, placed: Any = None, trials: int = 1, **other: Any
+) -> JobStore:
     jobs = JobStore(filing.database)
     await jobs.create(
-        filing.job("s"),
-        filing.cases([("s", "c1"), ("s", "c2")]),
+        filing.job("s", trials=trials),
+        filing.cases([("s", "c1"), ("s", "c2")]) if placed is None else placed,
         job_id=job_id,
         endpoints={},
         now=now,
@@ -44,11 +48,29 @@ async def test_the_queue_is_by_priority_then_by_age_and_what_was_begun_comes_fir
     await jobs.start("d", now=9)
     await jobs.move("d", JobState.QUEUED)
     await filing.file("of-run", filing.job("s"), [])
-    assert await jobs.queue(9) == ["b", "d", "a", "c", "e"]
-    assert await jobs.queue(2) == ["b", "d"]
+    assert [job_id for job_id, _ in await jobs.queue(9)] == ["b", "d", "a", "c", "e"]
+    assert [job_id for job_id, _ in await jobs.queue(2)] == ["b", "d"]
     assert await jobs.in_hand() == []
     await jobs.start("b", now=9)
     assert await jobs.in_hand() == ["b"]  # the job of `run` is nobody else's
+
+
+async def test_the_queue_tells_what_is_left_and_leaves_out_what_has_more(filing: Any) -> None:
+    placed = filing.cases([("s", f"c{k}") for k in range(3)])
+    jobs = await submit(filing, "begun", now=1, placed=placed)
+    await submit(filing, "new", now=2, placed=placed, trials=2)
+    await submit(filing, "empty", now=3, placed=[])
+    await jobs.start("begun", now=9)
+    outcome = filing.outcome
+    judged = replace(outcome(placed[0][1], "baseline", 1.0), step="judge")
+    await filing.file_outcomes("begun", [outcome(placed[0][1], arm, 1.0) for arm in Arm] + [judged])
+    await jobs.move("begun", JobState.QUEUED)
+    assert await jobs.queue(9) == [("begun", 4), ("new", 12), ("empty", 0)]
+    assert await jobs.queue(9, below=12) == [("begun", 4), ("empty", 0)]
+    assert await jobs.queue(1, below=4) == [("empty", 0)]
+    row = await jobs.get("new")
+    assert (row.requests, row.recorded) == (12, 0)
+    assert (await jobs.get("begun")).recorded is None  # has to be counted
 
 
 async def test_a_key_finds_its_job_and_is_taken_once(filing: Any) -> None:

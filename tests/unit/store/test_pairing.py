@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 from typing import Any
 
 import pytest
 
-from evalsvc.core.records import Arm
+from evalsvc.core.records import Arm, Completion
 from evalsvc.store.pairing import Pairing
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,32 @@ async def test_a_case_of_the_same_id_and_another_content_is_not_shared(filing: A
     assert (found.coverage[0].shared, found.coverage[0].changed) == (0, 1)
     flips, total = await Pairing(filing.database).flips("A", "B", Arm.CANDIDATE, limit=9)
     assert (flips, total) == ([], 0)
+
+
+async def test_clusters_are_those_of_the_second_job(filing: Any) -> None:
+    for job_id in "AB":
+        cases = filing.cases([("s", f"c{k}") for k in range(4)])
+        cases = [(k, replace(case, metadata={"doc": f"{job_id}{k // 2}"} if k < 3 else {})) for k, case in cases]
+        outcomes = [filing.outcome(case, "candidate", 1) for _, case in cases]
+        await filing.file(job_id, filing.job("s"), cases, outcomes)
+    plain, job = filing.job("s"), filing.job("s")
+    job = replace(job, suites=tuple(replace(suite, cluster="doc") for suite in job.suites))
+    pairing = Pairing(filing.database)
+    assert (await pairing.scores("A", "B", plain, Arm.CANDIDATE)).tables[0].cluster is None
+    found = await pairing.scores("A", "B", job, Arm.CANDIDATE)
+    assert list(found.tables[0].cluster or ()) == [0, 0, 1, 2]
+
+
+async def test_what_changed_shows_calls(filing: Any) -> None:
+    for job_id, score in (("A", 1.0), ("B", 0.0)):
+        cases = filing.cases([("s", "c0")])
+        call = {"function": {"name": "f", "arguments": f'{{"x": {score}}}'}}
+        outcome = replace(
+            filing.outcome(cases[0][1], "candidate", score), completion=Completion(text="", tool_calls=[call])
+        )
+        await filing.file(job_id, filing.job("s"), cases, [outcome])
+    ((flip,), _) = await Pairing(filing.database).flips("A", "B", Arm.CANDIDATE, limit=9)
+    assert (flip.first.text, flip.second.text) == ('f({"x": 1.0})', 'f({"x": 0.0})')
 
 
 async def test_metadata_and_category_do_not_make_another_case(filing: Any) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
 import pytest
 
-from evalsvc.core.evidence import ArmScores, ScoreTable
+from evalsvc.core.evidence import ArmScores, ExtractCount, ScoreTable
 from evalsvc.core.records import (
+    NOTHING_EXTRACTED,
     Arm,
     ArmSpec,
     Case,
@@ -134,3 +136,29 @@ async def test_cases_and_answers_are_counted_by_stretch(views: Views) -> None:
         (3, "two"): 4,
     }
     assert answers == {key: 4 * count for key, count in cases.items()}
+
+
+@pytest.mark.parametrize("label", ["exact_match", '$x"[0]', "1"])
+async def test_answers_in_which_extract_found_nothing_are_counted(tmp_path: Path, label: str) -> None:
+    plain = ScorerSpec(name="exact_match", label="plain")
+    drawn = ScorerSpec(name="exact_match", label=label, options={"extract": "x"})
+    one, two = replace(suite("one"), scorers=(drawn, plain)), replace(suite("two"), scorers=(plain, drawn))
+    nothing = {label: Score(value=0.0, explanation=NOTHING_EXTRACTED), "plain": Score(value=0.0)}
+    found = {label: Score(value=0.0, explanation="other"), "plain": Score(value=0.0, explanation=NOTHING_EXTRACTED)}
+    rows = [
+        replace(outcome(p, arm, trial), scores=nothing if arm is Arm.BASELINE or p > 10 else found)
+        for p in range(20)
+        for arm in Arm
+        for trial in range(2)
+    ]
+    late = replace(rows[-1], case=case(19), trial=2, status=Status.MODEL_ERROR, kind="empty", completion=None)
+    async with open_database(tmp_path / "e.db") as database:
+        job = replace(JOB, suites=(one, two))
+        await JobStore(database).create(job, [(p, case(p)) for p in range(20)], job_id="J", endpoints={}, now=1.0)
+        await OutcomeStore(database).add("J", [*rows, late])
+        counted = (await Views(database).evidence(job, "J")).extracts
+    asked, nothing_in = (2 * sum(case(p).suite == "one" for p in range(first, 20)) for first in (0, 11))
+    assert counted == (
+        ExtractCount(suite="one", arm=Arm.BASELINE, answers=asked, nothing=asked),
+        ExtractCount(suite="one", arm=Arm.CANDIDATE, answers=asked, nothing=nothing_in),
+    )

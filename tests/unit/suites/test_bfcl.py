@@ -68,6 +68,52 @@ def test_the_ground_truth_in_a_row_of_its_own(read: Read, rows: Any, name: str) 
     assert second.expected == [{"f": {"x": [1]}}]
 
 
+@pytest.fixture
+def join(tmp_path: Path) -> Callable[..., list[Case]]:
+    """join(questions, answers): those of two files."""
+
+    def run(questions: list[Any], answers: list[Any] | None) -> list[Case]:
+        for name, rows in (("q.json", questions), ("a.json", answers or [])):
+            (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+        given = tmp_path / ("a.json" if answers is not None else "nowhere.json")
+        spec = SuiteSpec(name="s", role=Role.TARGET, dataset="q", format="auto", scorers=(), answers="a")
+        return list(read_suite(tmp_path / "q.json", spec, name_for_errors="q.json", answers=(given, "truth/a.json")))
+
+    return run
+
+
+def test_the_ground_truth_in_a_file_of_its_own(join: Callable[..., list[Case]]) -> None:
+    other, empty = QUESTION | {"id": "simple_python_1"}, QUESTION | {"id": "irrelevance_0"}
+    answers = [{"id": "simple_python_1", "ground_truth": [{"f": {"x": [1]}}]}, ANSWER]
+    assert [(case.id, case.expected, case.line) for case in join([QUESTION, other, empty], answers)] == [
+        ("simple_python_0", TRUTH, 1),
+        ("simple_python_1", [{"f": {"x": [1]}}], 2),
+        ("irrelevance_0", [], 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("questions", "answers", "message"),
+    [
+        ([QUESTION], [], 'q.json:1: ground_truth: no ground truth of "simple_python_0", here or in truth/a.json; the'),
+        ([QUESTION], [ANSWER, ANSWER | {"id": "b"}], 'truth/a.json:2: id: "b" is no question without a ground truth'),
+        ([with_()], [ANSWER], 'truth/a.json:1: id: "simple_python_0" is no question without a ground truth'),
+        ([QUESTION, ANSWER], [ANSWER], 'truth/a.json:1: id: a second ground truth of "simple_python_0"'),
+        ([QUESTION], [ANSWER, ANSWER], 'truth/a.json:2: id: a second ground truth of "simple_python_0"'),
+        ([QUESTION], [{"id": "simple_python_0"}], "truth/a.json:1: ground_truth: missing; the accepted calls"),
+        ([QUESTION], [{"ground_truth": TRUTH}], "truth/a.json:1: id: missing; the question that is answered"),
+        ([QUESTION], ["{"], "truth/a.json:1: a row must be an object, got a string"),
+        ([QUESTION], None, "truth/a.json: cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_in_two_files_is_named_with_the_file(
+    join: Callable[..., list[Case]], questions: list[Any], answers: list[Any] | None, message: str
+) -> None:
+    with pytest.raises(JobError) as caught:
+        join(questions, answers)
+    assert str(caught.value).startswith(message)
+
+
 def test_tools_are_as_openai_takes_them(read: Read) -> None:
     (case,) = read(with_())
     assert case.tools == [
@@ -135,13 +181,16 @@ def test_a_category_may_be_given_and_other_keys_are_metadata(read: Read) -> None
 @pytest.mark.parametrize(
     ("rows", "place", "what"),
     [
-        ([QUESTION], "d.json:1: ground_truth", "missing, here and in every other row"),
-        ([with_(id="live_relevance_0-0-0", ground_truth=...)], "d.json:1: ground_truth", "missing, here"),
-        ([with_(id="relevance_0", ground_truth=...)], "d.json:1: ground_truth", "missing, here"),
+        ([QUESTION], "d.json:1: ground_truth", 'no ground truth of "simple_python_0", here or in every other row'),
+        ([with_(id="live_relevance_0-0-0", ground_truth=...)], "d.json:1: ground_truth", "no ground truth of"),
+        ([with_(id="relevance_0", ground_truth=...)], "d.json:1: ground_truth", "no ground truth of"),
         ([with_(), with_()], "d.json:2: id", 'duplicate id "simple_python_0"'),
         ([QUESTION, ANSWER, ANSWER], "d.json:3: id", "a second ground truth"),
         ([QUESTION, {"ground_truth": TRUTH}], "d.json:2: id", "missing"),
-        ([with_(ground_truth=["f(x=1)"])], "d.json:1: ground_truth", "must be an array of objects"),
+        ([QUESTION, ANSWER, ANSWER | {"id": "b"}], "d.json:3: id", '"b" is no question without a ground truth'),
+        ([with_(), ANSWER], "d.json:2: id", '"simple_python_0" is no question without a ground truth'),
+        ([with_(ground_truth=["f(x=1)"])], "d.json:1: ground_truth[0]", 'got a string "f(x=1)"'),
+        ([with_(ground_truth="f(x=1)")], "d.json:1: ground_truth", "must be an array of objects"),
         ([with_(question=[*ASKED, *ASKED])], "d.json:1: question", "has 2 turns"),
         ([with_(question=[])], "d.json:1: question", "must be an array with one array of messages"),
         ([with_(question=[[{"role": "user"}]])], "d.json:1: question[0].content", "missing"),

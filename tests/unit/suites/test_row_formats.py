@@ -152,6 +152,14 @@ def test_tools_of_a_finetune_file(given_rows: Rows) -> None:
             {"messages": [USER, {"role": "assistant", "tool_calls": {"a": 1}}]},
             "messages[1].tool_calls: must be an array of calls, got an object",
         ),
+        (
+            {"messages": [USER], "reference_answer": "4"},
+            (
+                "messages[0]: must be one turn of the assistant: what the model should say; its role is a string "
+                '"user"; without answers it is read with format = "native" and [suites.fields] input = "messages"'
+            ),
+        ),
+        ({"messages": [USER, SAID], "images": ["a.png"]}, "images: pictures beside the messages cannot be read"),
         ({"prompt": "?", "completion": None}, "completion[0]: must be one turn of the assistant"),
         ({"prompt": "?", "completion": [SAID, SAID]}, "completion[0]: must be one turn of the assistant"),
     ],
@@ -176,9 +184,9 @@ def test_choices_of_inspect_stand_under_the_question(given_rows: Rows, target: A
 
 
 def test_choices_are_put_into_the_last_message(given_rows: Rows) -> None:
-    case = given_rows({"input": [SYSTEM, USER], "choices": ["3", "4"], "target": ["A", "4"]}).case
+    case = given_rows({"input": [SYSTEM, USER], "choices": ["3", "4"], "target": ["4"]}).case
     assert case.input == [SYSTEM, {"role": "user", "content": "2+2?\n\nA) 3\nB) 4"}]
-    assert case.expected == ["A", "B"]
+    assert case.expected == ["B"]
     picture = {"role": "user", "content": [{"type": "image_url"}]}
     case = given_rows({"input": [picture], "choices": ["3", "4"], "target": "A"}).case
     assert case.input[0]["content"] == [{"type": "image_url"}, {"type": "text", "text": "\n\nA) 3\nB) 4"}]
@@ -198,10 +206,34 @@ def test_choices_are_put_into_the_last_message(given_rows: Rows) -> None:
             {"input": "?", "target": "A", "sandbox": "docker"},
             "sandbox: a sample that runs in a sandbox cannot be read: models are asked, nothing is executed",
         ),
+        ({"input": "?", "target": ["A", "B"], "choices": ["a", "b"]}, "target: several right choices cannot be read"),
     ],
 )
 def test_bad_samples_of_inspect(given_rows: Rows, row: Any, message: str) -> None:
     assert given_rows({"input": "?", "target": "4"}, row).error.startswith(f"d.jsonl:2: {message}")
+
+
+def test_samples_as_inspect_itself_writes_them(given_rows: Rows) -> None:
+    nothing = dict.fromkeys(("choices", "sandbox", "files", "setup", "description", "checkpoint"))
+    call = {"id": "c1", "function": "f", "arguments": {"a": 1}, "type": "function", "parse_error": None}
+    more = {"id": "x", "source": None, "metadata": None, "tool_call_id": None}
+    asked = {"role": "assistant", "content": "", "tool_calls": [call, {"id": "c2", "function": {"name": "g"}}], **more}
+    alone = {**nothing, "input": [{**more, **USER}], "target": "4", "id": 1, "metadata": None}
+    rows = given_rows(alone, {**alone, "id": 2, "input": [{**USER, **more}, asked, "?"], "target": ["4", "four"]})
+    assert rows.error.startswith("d.jsonl:2: input[2]: must be a message")
+    case, other = given_rows(alone, {**alone, "id": 2, "input": [{**USER, **more}, asked]}).cases
+    assert (case.input, case.expected, case.metadata) == (USER["content"], "4", {})
+    assert other.input == [
+        USER,
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}},
+                {"id": "c2", "function": {"name": "g"}},
+            ],
+        },
+    ]
 
 
 def lm_eval(doc: int, **changes: Any) -> dict[str, Any]:
@@ -259,6 +291,23 @@ def test_openai_batch(given_rows: Rows) -> None:
     assert "messages" not in case.metadata["request"]
 
 
+def test_requests_of_the_responses_api_are_asked_whole(given_rows: Rows) -> None:
+    parts_of = [{"type": "input_text", "text": "2+2?"}, {"type": "input_image", "image_url": "data:,x"}]
+    asked = [{"role": "user", "content": parts_of}]
+    form = {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}
+    case = given_rows(batch(input=asked, instructions="Be brief.", text=form)).case
+    assert case.input == [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "2+2?"}, {"type": "image_url", "image_url": {"url": "data:,x"}}],
+        },
+    ]
+    assert case.schema == {"type": "object"}
+    alone = given_rows(batch(input="2+2?", instructions="Be brief.")).case
+    assert alone.input == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2?"}]
+
+
 @pytest.mark.parametrize("body", [{"messages": [USER]}, {"input": "2+2?"}, {"prompt": "2+2?"}, {"input": [USER]}])
 def test_bodies_of_every_api(given_rows: Rows, body: Any) -> None:
     assert given_rows(batch(**body)).case.input == "2+2?"
@@ -270,6 +319,12 @@ def test_bodies_of_every_api(given_rows: Rows, body: Any) -> None:
         (batch(), "body.messages: missing; messages, input or prompt: what is asked"),
         ({"custom_id": "x", "body": "x"}, "body: must be an object: the request, got a string"),
         ({**batch(messages=[USER]), "custom_id": {}}, "custom_id: must be a string or an integer, got an object"),
+        ({**batch(input="x"), "url": "/v1/embeddings"}, "url: requests of /v1/embeddings cannot be read"),
+        ({**batch(input="x"), "url": "/v1/moderations"}, "url: requests of /v1/moderations cannot be read"),
+        (
+            batch(input=[USER, {"role": "user", "content": [{"type": "input_file"}]}]),
+            'body.input[1].content[0].type: must be a text or a picture by its URL, got a string "input_file"',
+        ),
     ],
 )
 def test_bad_requests_of_a_batch(given_rows: Rows, row: Any, message: str) -> None:

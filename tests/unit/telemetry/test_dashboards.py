@@ -107,7 +107,8 @@ def test_what_is_asked_for_is_documented() -> None:
     assert missing == set()
 
 
-def test_every_metric_is_documented_with_its_labels() -> None:
+@pytest.mark.anyio  # one is read from the loop
+async def test_every_metric_is_documented_with_its_labels() -> None:
     telemetry = make_telemetry(database=METRICS)
     job = a_job()
     arms = {arm: replace(spec, stream=True) for arm, spec in job.arms.items()}

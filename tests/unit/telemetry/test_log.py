@@ -8,12 +8,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inert_texts import TEXTS
 
 from evalsvc.core.settings import TelemetrySettings
 from evalsvc.telemetry.log import get_log, logging_to
@@ -185,3 +186,19 @@ def test_what_cannot_be_shown_ends_nothing() -> None:
 
     found = [json.loads(line)["event"] for line in lines(lambda: list(tell()))]
     assert found == ["log.lost", "next"]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_text_forges_a_line_or_commands_a_terminal(form: Literal["json", "text"]) -> None:
+    def tell() -> None:
+        for said in TEXTS:
+            log.warning("job.state", reason=said, key=[said])
+            logging.getLogger("evalsvc.api").error("foreign %s", said)
+
+    told = lines(tell, TelemetrySettings(log_format=form))
+    assert len(told) == 2 * len(TEXTS)
+    assert all(line.isprintable() for line in told)
+    if form == "json":
+        found = [json.loads(line) for line in told]
+        assert [line["reason"] for line in found[::2]] == TEXTS
+        assert {line["event"] for line in found[::2]} == {"job.state"}

@@ -10,7 +10,7 @@ import pytest
 from counted import A, B, a_job, an_outcome, lost, value
 
 from evalsvc.core.progress import Progress
-from evalsvc.core.records import ArmSpec, Attempt, Completion, Role, Status
+from evalsvc.core.records import ArmSpec, Attempt, Completion, JudgeSpec, Role, Status
 from evalsvc.telemetry import Telemetry, make_telemetry
 
 PRICES = {A: (2.0, 10.0), B: None}
@@ -118,11 +118,28 @@ def test_recorded_answers_are_no_calls(telemetry: Telemetry) -> None:
         assert value(telemetry, none) is None
 
 
-def test_a_follow_up_is_an_outcome_but_no_answer(telemetry: Telemetry) -> None:
-    tell(telemetry, an_outcome(step="judge"))
-    assert value(telemetry, "evalsvc_outcomes_total", arm="candidate", status="ok") == 1
+def test_a_follow_up_is_a_call_but_no_answer(telemetry: Telemetry) -> None:
+    tell(telemetry, an_outcome(step="perplexity"))
+    assert value(telemetry, "evalsvc_outcomes_total", arm="candidate", status="ok") == 0
     assert value(telemetry, "evalsvc_scores_total") == 0
-    assert value(telemetry, f"{DURATION}_count") == 0
+    assert value(telemetry, f"{DURATION}_count", arm="candidate") == 1
+    assert value(telemetry, "evalsvc_job_latency_seconds") is None
+    assert value(telemetry, "evalsvc_job_tokens", arm="candidate") == 0
+
+
+def test_calls_of_the_judge_are_told_apart_from_the_arms_and_cost_their_own(telemetry: Telemetry) -> None:
+    job = replace(a_job(), judge=JudgeSpec(endpoint="court", model="m-judge"))
+    listener = telemetry.follow("j1", job, Progress(total=2), PRICES, (1e6, 1e6))
+    taken = an_outcome(step="judge", judged=True, attempts=())
+    listener.add([an_outcome(), an_outcome(step="judge", judged=True), lost(step="judge", judged=True), taken])
+    of_judge = {"arm": "judge", "gen_ai_request_model": "m-judge"}
+    assert value(telemetry, f"{DURATION}_count", **of_judge) == 2  # what was taken from before was no call
+    assert value(telemetry, f"{DURATION}_count", error_type="network", **of_judge) == 1
+    assert value(telemetry, "gen_ai_client_token_usage_sum", **of_judge) == 110
+    assert value(telemetry, "evalsvc_cost_total", arm="judge") == 110
+    assert value(telemetry, f"{DURATION}_count", arm="candidate") == 1
+    assert value(telemetry, "evalsvc_outcomes_total") == 1
+    assert value(telemetry, "evalsvc_retries_total", endpoint="court") == 0
 
 
 def test_streams_tell_their_first_token(telemetry: Telemetry) -> None:

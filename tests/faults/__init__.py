@@ -1,0 +1,1 @@
+"""Tools that break what evalsvc stands on: its system calls, its power, itself. Debian's strace does the breaking."""

@@ -1,0 +1,198 @@
+"""Scores that take a model: asked in the same run, recorded with their answer, read again by verify."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROWS = [{"id": f"c{n}", "input": f"Q{n}", "expected": f"A{n}"} for n in range(8)]
+JUDGED = 'also = [{ name = "judge", rubric = "Right?" }, { name = "judge_pair", label = "duel", rubric = "Better?" }]\n'
+JUDGE = '[judge]\nendpoint = "up"\nmodel = "court"\nparams = { temperature = 0 }\n'
+#: Canaries of a case: eight of each of the two scorers, on five cases.
+CANARIES = 8 * 2 * 5
+
+
+def reply(content: str, **choice: Any) -> tuple[int, bytes]:
+    found = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop", **choice}
+    usage = {"prompt_tokens": 10, "completion_tokens": 2}
+    return 200, json.dumps({"model": "served", "choices": [found], "usage": usage}).encode()
+
+
+def verdict(body: dict[str, Any]) -> Any:
+    """A judge that finds every answer bad, and prefers what stands first."""
+    return json.dumps({"reasoning": "so", "verdict": "tie" if "answer B" in json.dumps(body) else 1})
+
+
+def court(body: dict[str, Any]) -> tuple[int, bytes]:
+    if body["model"] == "court":
+        return reply(verdict(body))
+    number = body["messages"][-1]["content"].removeprefix("Q")
+    return reply(f"A{number}" if body["model"] == "cand" else f"no {number}")
+
+
+def rows_of(database: Path, what: str = "arm, step, status, attempts, scores") -> list[Any]:
+    with sqlite3.connect(database) as connection:
+        return connection.execute(f"SELECT {what} FROM outcomes ORDER BY position, arm, step").fetchall()
+
+
+@pytest.fixture
+def judged(upstream: Any, write_job: Any) -> Any:
+    server = upstream(court)
+    path = write_job(ROWS, url=server.url, more=JUDGED + JUDGE, endpoint="price_in = 1000000.0\nprice_out = 0.0")
+    return server, path
+
+
+def test_a_judged_job_is_recorded_counted_and_recomputed(
+    judged: Any, evalsvc: Callable[..., Any], tmp_path: Path
+) -> None:
+    server, path = judged
+    ran = evalsvc("run", path, "--json")
+    record = ran.record
+    rows = rows_of(tmp_path / "evalsvc.db")
+    answers = [row for row in rows if row[1] == "answer"]
+    assert len(answers) == 16
+    assert all(set(json.loads(row[4])) == {"exact_match", "judge", "duel"} for row in answers)
+    assert len(rows) == 16 + 16 + 16 + CANARIES  # answers, judge of each, both orders of each pair
+    assert {row[1] for row in rows if row[0] == "baseline"} == {"answer", "judge/judge"}
+    judge = record["judge"]
+    assert judge["requests"] == len(rows) - 16
+    assert judge["attempts"] + judge["cached"] == judge["requests"]
+    assert judge["attempts"] == sum(body["model"] == "court" for body in server.asked)
+    assert judge["tokens"] == {"input": 10 * judge["attempts"], "output": 2 * judge["attempts"]}
+    assert judge["cost"] == 10 * judge["attempts"]
+    for arm in ("candidate", "baseline"):
+        of_arm = record["arms"][arm]
+        assert (of_arm["requests"], of_arm["attempts"], of_arm["tokens"]["input"], of_arm["cost"]) == (8, 8, 80, 80)
+        assert (of_arm["follow_ups"], of_arm["latency"]["n"], of_arm["served_models"]) == (None, 8, ["served"])
+    scores = record["suites"][0]["scores"]
+    assert scores["duel"] == {"candidate": 0.5, "baseline": 0.5}
+    assert scores["judge"] == {"candidate": 0, "baseline": 0}
+    assert record["evidence"]["outcomes"] == 16
+    assert record["evidence"]["leaves"] == len(rows)
+    decided = next((tmp_path / "evalsvc-out").glob("*/decision.json"))
+    assert evalsvc("verify", decided).code == 0
+
+
+def test_what_the_judge_said_once_is_not_asked_for_again(
+    judged: Any, evalsvc: Callable[..., Any], tmp_path: Path
+) -> None:
+    server, path = judged
+    evalsvc("run", path, "--json")
+    before = sum(body["model"] == "court" for body in server.asked)
+    second = evalsvc("run", path, "--json", "--again").record["judge"]
+    asked = sum(body["model"] == "court" for body in server.asked) - before
+    canaries = second["requests"] - 32
+    # which cases the canaries are put to hangs on who is answered first; all else is the same
+    assert asked <= canaries == CANARIES
+    assert (second["attempts"], second["cached"]) == (asked, second["requests"] - asked)
+    assert second["tokens"]["input"] == 10 * asked
+    rows = rows_of(tmp_path / "evalsvc.db", "step, attempts, latency_s, status")
+    assert all(row[2] is None and row[3] == "ok" for row in rows if row[1] == "[]")
+
+
+def tampered(database: Path, sql: str) -> None:
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("DROP TRIGGER IF EXISTS outcomes_are_final")
+    connection.execute(sql)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("UPDATE outcomes SET text = replace(text, '1}', '5}') WHERE step = 'judge/judge' AND position = 3", '"judge"'),
+        ("UPDATE outcomes SET text = replace(text, 'tie', 'A') WHERE step LIKE 'duel/%' AND position = 3", '"duel"'),
+        ("UPDATE outcomes SET text = replace(text, '1}', '5}') WHERE step LIKE 'judge/canary/%'", "canary"),
+    ],
+)
+def test_a_changed_word_of_the_judge_is_found(
+    judged: Any, evalsvc: Callable[..., Any], tmp_path: Path, sql: str, said: str
+) -> None:
+    _, path = judged
+    evalsvc("run", path, "--json")
+    tampered(tmp_path / "evalsvc.db", sql)
+    checks = {
+        check["name"]: check
+        for check in json.loads(
+            evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json")), "--json").out
+        )["checks"]
+    }
+    assert checks["scores"]["state"] == "differs"
+    assert said in checks["scores"]["said"]
+
+
+def test_a_judge_without_a_key_stops_the_job(upstream: Any, write_job: Any, evalsvc: Callable[..., Any]) -> None:
+    server = upstream(lambda body: (401, b"{}") if body["model"] == "court" else court(body))
+    ran = evalsvc("run", write_job(ROWS, url=server.url, more=JUDGED + JUDGE))
+    assert ran.code == 1
+    assert "follow-up 'judge" in ran.err
+    assert "court on endpoint up" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (reply('{"verdict": 5', finish_reason="length"), "the judge gave no answer: cut off at the token limit"),
+        (reply("5"), "scoring error: "),
+    ],
+)
+def test_a_judge_that_gives_no_verdict_leaves_its_scores_missing(
+    upstream: Any, write_job: Any, evalsvc: Callable[..., Any], tmp_path: Path, answer: tuple[int, bytes], words: str
+) -> None:
+    server = upstream(lambda body: answer if body["model"] == "court" else court(body))
+    path = write_job(ROWS[:3], url=server.url, more=JUDGED + JUDGE)
+    record = evalsvc("run", path, "--json").record
+    for (scores,) in rows_of(tmp_path / "evalsvc.db", "scores")[:1]:
+        given = json.loads(scores)
+        assert (given["judge"]["value"], given["duel"]["value"]) == (None, None)
+        assert given["judge"]["explanation"].startswith(words)
+    assert record["judge"]["trusted"] is False
+    assert evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json"))).code == 0
+
+
+def echoes(body: dict[str, Any]) -> tuple[int, bytes]:
+    if "prompt" not in body:
+        return court(body)
+    prompt = body["prompt"]
+    cut = prompt.index("A")
+    tokens = {"tokens": [prompt[:cut], prompt[cut:]], "token_logprobs": [None, -0.5], "text_offset": [0, cut]}
+    choice = {"index": 0, "text": prompt, "finish_reason": "length", "logprobs": tokens}
+    return 200, json.dumps({"model": "served", "choices": [choice], "usage": {"prompt_tokens": 3}}).encode()
+
+
+def test_the_model_is_asked_about_the_reference(
+    upstream: Any, write_job: Any, evalsvc: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = upstream(echoes)
+    more = 'also = [{ name = "perplexity", mode = "reference" }]'
+    record = evalsvc("run", write_job(ROWS, url=server.url, more=more), "--json").record
+    assert record["suites"][0]["scores"]["perplexity"]["candidate"] == pytest.approx(1.6487212707)
+    asked = [body for body in server.asked if "prompt" in body]
+    assert len(asked) == 16
+    assert asked[0].items() >= {"echo": True, "logprobs": 1, "max_tokens": 0}.items()
+    follow_ups = record["arms"]["candidate"]["follow_ups"]
+    assert (follow_ups["requests"], follow_ups["attempts"], follow_ups["tokens"]["output"]) == (8, 8, None)
+    assert record["arms"]["candidate"]["tokens"] == {"input": 80, "output": 16}
+    assert evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json"))).code == 0
+
+
+@pytest.mark.parametrize(
+    ("scorer", "more", "said"),
+    [
+        ('"perplexity"', "", "gates need scores from 0 to 1"),
+        ('"exact_match"', 'also = [{ name = "perplexity", label = "answer" }]', 'not "answer"'),
+        ('"exact_match"', 'also = [{ name = "perplexity", label = "a/b" }]', 'no "/"'),
+    ],
+)
+def test_a_scorer_where_it_cannot_stand(
+    write_job: Any, evalsvc: Callable[..., Any], scorer: str, more: str, said: str
+) -> None:
+    ran = evalsvc("run", write_job(ROWS, url="http://127.0.0.1:9", scorer=scorer, more=more))
+    assert ran.code == 2
+    assert "job.toml:" in ran.err
+    assert said in ran.err
