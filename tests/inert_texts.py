@@ -1,6 +1,7 @@
 """Texts that mean harm wherever something obeys them: pages, terminals, spreadsheets, Markdown, XML, logs.
 
-A model, a data set or a server may say any of them. Each is at most 300 characters, of at most seven lines, so that no report cuts it.
+A model, a data set or a server may say any of them. Each is at most 300 characters, of at most seven lines, so that no
+report cuts it.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def disk_fails(scene: Scene, record: Record, call: str, number: int) -> Figures:
     scene.make_database()
     daemon = Followed(scene.folder, prefix=refused(call, "EIO", str(number)))
     told = None
-    with suppress(OSError, HTTPException, AssertionError):  # the disk may fail as early as that
+    with suppress(OSError, HTTPException, ValueError, AssertionError):  # the answer may be cut off
         job_id = daemon.send(scene)
         told = daemon.follow(job_id) if job_id else None
     if told is not None:

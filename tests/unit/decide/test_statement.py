@@ -22,6 +22,7 @@ def record() -> dict[str, Any]:
         "job": {"id": "J", "spec_sha256": "ab" * 32},
         "arms": {arm.value: {"model": arm.value} for arm in Arm},
         "evidence": {"outcomes": 2, "merkle_root": None},
+        "judge": {"endpoint": "j"},
         "environment": {},
         "warnings": [],
         "signature": None,
@@ -33,6 +34,7 @@ def record() -> dict[str, Any]:
         formats={"tree": "t"},
         scorers={"numeric": "evalsvc 1"},
         prices={Arm.CANDIDATE: (0.0, 2.0), Arm.BASELINE: None},
+        judge_price=(1.0, 3.0),
     )
     return bound(built, (SUITE,), provenance)
 
@@ -53,6 +55,7 @@ def test_what_a_record_is_bound_to(record: dict[str, Any]) -> None:
         "price": {"input": 0.0, "output": 2.0},
     }
     assert record["arms"]["baseline"]["price"] is None
+    assert record["judge"] == {"endpoint": "j", "price": {"input": 1.0, "output": 3.0}}
     assert record["scorers"] == [
         {
             "suite": "sums",

@@ -6,10 +6,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import anyio
 import pytest
 
-from evalsvc.errors import StoreBroken, StoreError, StoreFull, StoreUnusable
+from evalsvc.errors import SchemaMismatch, StoreBroken, StoreError, StoreFull, StoreUnusable
 from evalsvc.store import database as module
 from evalsvc.store.database import Database, open_database, room
 
@@ -66,6 +67,32 @@ async def test_after_a_failed_sync_nothing_more_is_written(tmp_path: Path) -> No
                 await database.write((_INSERT, [token(1)]))
         assert failing.commits == 1
         database.writer = real
+
+
+async def test_whoever_met_it_a_failed_disk_is_told_to_the_process(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "e.db") as database:
+        real = database.writer
+        database.writer = _Failing(real, sqlite3.SQLITE_IOERR_FSYNC)  # type: ignore[assignment]
+        with pytest.raises(StoreBroken):
+            await database.write((_INSERT, [token(1)]))
+        with anyio.fail_after(5), pytest.raises(StoreBroken, match="failed: disk I/O error"):
+            await database.fail()
+        database.writer = real
+
+
+async def test_a_database_that_cannot_be_read_is_not_called_a_foreign_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: Any) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+        raise error
+
+    monkeypatch.setattr(aiosqlite.Connection, "executescript", refused)
+    with pytest.raises(StoreUnusable, match="cannot be opened: disk I/O error") as caught:
+        async with open_database(tmp_path / "e.db"):
+            pass
+    assert not isinstance(caught.value, SchemaMismatch)
 
 
 async def test_an_error_of_a_disk_without_room_is_taken_for_that(
