@@ -164,6 +164,7 @@ class Scheduler:
         except JobStopped as failure:
             self._failure = self._failure or failure
             crew.stop()
+            return False  # a cancelled worker that need not wait for anything would ask once more
         return True
 
     async def _watch(self, endpoint: Endpoint, pauses: Pauses, stop: Callable[[], None]) -> None:

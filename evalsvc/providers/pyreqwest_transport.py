@@ -1,4 +1,4 @@
-"""The transport on pyreqwest (Rust): a third of aiohttp's cost, opt-in (the extra ``fast``)."""
+"""The transport on pyreqwest (Rust), opt-in (the extra ``fast``): HTTP by reqwest, where aiohttp's is not wanted."""
 
 from __future__ import annotations
 
