@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -24,7 +24,7 @@ from evalsvc.api.service import Service
 from evalsvc.api.tokens import TokenBook
 
 #: Renders the Prometheus exposition: content type and body.
-Metrics = Callable[[], tuple[str, bytes]]
+Metrics = Callable[[], Awaitable[tuple[str, bytes]]]
 
 #: Answers of a route by status, as OpenAPI declares them.
 _Answers = dict[int | str, dict[str, Any]]
@@ -200,7 +200,7 @@ class _Daemon:
         """The Prometheus exposition."""
         if self._metrics is None:
             raise ApiError(404, "this daemon keeps no metrics")
-        media_type, body = self._metrics()
+        media_type, body = await self._metrics()
         return Response(body, headers={"Content-Type": media_type})
 
     @needs(Access.PUBLIC)

@@ -72,10 +72,12 @@ class Reports:
         self.formats, self.early = formats, early
         self._database, self._command, self._free = database, command, at_once
 
-    def report(self, job_id: str, name: str, *, width: int = 100, color: bool = False) -> Drawing:
-        """A job's report in the format called ``name``, one of ``formats``."""
+    def report(
+        self, job_id: str, name: str, *, arm: Arm = Arm.CANDIDATE, width: int = 100, color: bool = False
+    ) -> Drawing:
+        """A job's report in the format called ``name``, one of ``formats``; of one ``arm`` where that holds one."""
         paint = ("--color",) if color else ()
-        asked = ("report", "--format", name, *paint, "--db", str(self._database), "--", job_id)
+        asked = ("report", "--format", name, "--arm", arm.value, *paint, "--db", str(self._database), "--", job_id)
         return Drawing(self, asked, file=f"{job_id}.{self.formats[name]}", width=width)
 
     def comparison(self, first: str, second: str, *, options: Sequence[str], width: int, as_json: bool) -> Drawing:
@@ -178,6 +180,7 @@ class ReportRoutes:
         self,
         job_id: JobId,
         name: Annotated[str, Query(alias="format", pattern=r"^[a-z]{1,20}$", description="as `evalsvc report` has it")],
+        arm: Annotated[Arm, Query(description="whose log, where the format holds one model's")] = Arm.CANDIDATE,
         width: Width = 100,
         color: Color = False,
     ) -> Response:
@@ -189,7 +192,7 @@ class ReportRoutes:
         row = await self._service.job(job_id)
         if row.record is None and name not in reports.early:
             raise ApiError(409, f"the job is {row.state}: there is no report yet", code="not_decided")
-        return reports.report(job_id, name, width=width, color=color)
+        return reports.report(job_id, name, arm=arm, width=width, color=color)
 
     @needs(Access.VIEW)
     async def compare(

@@ -71,8 +71,11 @@ class Service(Protocol):
         """
         ...
 
-    async def outcomes(self, job_id: str, *, limit: int, after: int) -> Sequence[Mapping[str, Any]]:
-        """Recorded outcomes in the order they were filed, each with its ``seq`` > ``after``."""
+    async def outcomes(self, job_id: str, *, limit: int, after: int) -> tuple[Sequence[Mapping[str, Any]], int | None]:
+        """Recorded outcomes in the order they were filed, each with its ``seq`` > ``after``: a page, the next's ``after``.
+
+        A page of long answers may hold fewer than ``limit``; after the last one comes None.
+        """
         ...
 
     async def cancel(self, job_id: str) -> JobRow:

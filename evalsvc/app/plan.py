@@ -7,10 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from evalsvc.app.follow_ups import Asking, asking_of, beyond_of
 from evalsvc.app.prepare import PreparedJob
-from evalsvc.app.spend import Spend, Usual, prompt_chars, spend, usual_after, usual_before
+from evalsvc.app.spend import (
+    JUDGE,
+    ArmSpend,
+    Spend,
+    Usual,
+    judge_after,
+    prompt_chars,
+    spend,
+    usual_after,
+    usual_before,
+)
 from evalsvc.core.evidence import Evidence
-from evalsvc.core.records import Arm, Role, SuiteSpec
+from evalsvc.core.records import Role, SuiteSpec
 from evalsvc.decide.gauges import Assumptions
 from evalsvc.decide.pilot import Truth, facts, learn, stated
 from evalsvc.decide.plan_words import plan_warnings, summary
@@ -75,6 +86,9 @@ def plan_of(prepared: PreparedJob, said: Said, pilot: Pilot | None = None) -> di
     truth = stated(Truth() if pilot is None else learn(pilot.evidence, job), **asdict(said))
     sizes, usual = sizes_of(job, asked.counts, asked.clusters), _usual(prepared, pilot, truth)
     made = make_plan(job, sizes, truth.assumptions)
+    asking = asking_of(
+        prepared, usual, {suite: asked.chars[suite] / max(1, asked.cases(suite)) for suite in asked.chars}
+    )
     return {
         "schema": SCHEMA,
         "job": {
@@ -84,14 +98,15 @@ def plan_of(prepared: PreparedJob, said: Said, pilot: Pilot | None = None) -> di
             "limit": job.limit,
             "stop": job.stop,
             "arms": {arm: {"endpoint": spec.endpoint, "model": spec.model} for arm, spec in job.arms.items()},
+            "judge": None if job.judge is None else {"endpoint": job.judge.endpoint, "model": job.judge.model},
         },
         "gates": [{**asdict(gate), "counted": gate.counted, "possible": gate.possible} for gate in made.gates],
         "categories": [asdict(category) for category in made.categories],
         "chance": made.chance,
         "chance_each": made.each,
-        "spend": _as_json(_spend(prepared, asked, usual)),
-        "proposed": {"sizes": made.lacking, "spend": _proposed(prepared, asked, usual, made)},
-        "assumptions": [*map(asdict, facts(truth, made)), *_alike(sizes), *_habits(prepared, usual)],
+        "spend": _as_json(_spend(prepared, asked, usual, asking)),
+        "proposed": {"sizes": made.lacking, "spend": _proposed(prepared, asked, usual, asking, made)},
+        "assumptions": [*map(asdict, facts(truth, made)), *_alike(sizes), *_habits(prepared, usual), *_asks(asking)],
         "pilot": None if pilot is None else {"job": pilot.job_id, "cases": pilot.asked.total[0]},
         "warnings": [*plan_warnings(job, sizes, truth.assumptions), *prepared.warnings],
         "summary": summary(made),
@@ -116,39 +131,55 @@ def asked_of(prepared: PreparedJob) -> Asked:
     )
 
 
-def _usual(prepared: PreparedJob, pilot: Pilot | None, truth: Truth) -> dict[Arm, Usual]:
-    usual = {arm: usual_before(spec) for arm, spec in prepared.job.arms.items()}
+def _usual(prepared: PreparedJob, pilot: Pilot | None, truth: Truth) -> dict[str, Usual]:
+    """By arm, and `JUDGE` where the job has one."""
+    job = prepared.job
+    usual: dict[str, Usual] = {arm: usual_before(spec) for arm, spec in job.arms.items()}
+    if job.judge is not None:
+        usual[JUDGE] = judge_after(usual_before(job.judge), None if pilot is None else pilot.evidence.asked_judge)
     if pilot is None:
         return usual
     cases, chars = pilot.asked.total
-    return {
+    return usual | {
         arm: usual_after(
-            before,
+            usual[arm],
             pilot.evidence.totals[arm],
-            chars=prompt_chars(prepared.job, arm, cases=cases, chars=chars),
+            chars=prompt_chars(job, arm, cases=cases, chars=chars),
             answer_s=truth.seconds.get(arm),
         )
-        for arm, before in usual.items()
+        for arm in job.arms
     }
 
 
-def _spend(prepared: PreparedJob, asked: Asked, usual: Mapping[Arm, Usual], made: JobPlan | None = None) -> Spend:
+def _spend(
+    prepared: PreparedJob,
+    asked: Asked,
+    usual: Mapping[str, Usual],
+    asking: Sequence[Asking],
+    made: JobPlan | None = None,
+) -> Spend:
     """What the job costs; with a plan, what it would at the sizes that proposes."""
-    cases = chars = 0.0
-    for suite in prepared.job.suites:
-        growth = _growth(suite, made)
-        cases += growth * asked.cases(suite.name)
-        chars += growth * asked.chars[suite.name]
-    return spend(prepared.job, prepared.endpoints, usual, cases=round(cases), chars=round(chars))
+    growth = {suite.name: _growth(suite, made) for suite in prepared.job.suites}
+    cases = {suite: more * asked.cases(suite) for suite, more in growth.items()}
+    return spend(
+        prepared.job,
+        prepared.endpoints,
+        usual,
+        cases=round(sum(cases.values())),
+        chars=round(sum(more * asked.chars[suite] for suite, more in growth.items())),
+        beyond=beyond_of(asking, cases, prepared.job.trials),
+    )
 
 
-def _proposed(prepared: PreparedJob, asked: Asked, usual: Mapping[Arm, Usual], made: JobPlan) -> dict[str, Any] | None:
+def _proposed(
+    prepared: PreparedJob, asked: Asked, usual: Mapping[str, Usual], asking: Sequence[Asking], made: JobPlan
+) -> dict[str, Any] | None:
     """What the proposed sizes cost; None where nothing is proposed, or where it is open which suites are to grow."""
     sizes = {evidence for evidence in made.lacking if evidence != "votes"}
     grow = {suite.role.value for suite in prepared.job.suites}
     if not sizes or not sizes <= grow:
         return None
-    return _as_json(_spend(prepared, asked, usual, made))
+    return _as_json(_spend(prepared, asked, usual, asking, made))
 
 
 def _growth(suite: SuiteSpec, made: JobPlan | None) -> float:
@@ -166,14 +197,17 @@ def _as_json(cost: Spend) -> dict[str, Any]:
         "cost": cost.cost,
         "seconds": cost.seconds,
         "bound": cost.bound,
-        "arms": {
-            arm: {
-                "requests": each.requests,
-                "tokens": {"input": round(each.input_tokens), "output": round(each.output_tokens)},
-                "cost": each.cost,
-            }
-            for arm, each in cost.arms.items()
-        },
+        "arms": {arm: _arm_as_json(each) for arm, each in cost.arms.items()},
+        "judge": None if cost.judge is None else _arm_as_json(cost.judge),
+    }
+
+
+def _arm_as_json(each: ArmSpend) -> dict[str, Any]:
+    return {
+        "requests": each.requests,
+        "follow_ups": each.follow_ups,
+        "tokens": {"input": round(each.input_tokens), "output": round(each.output_tokens)},
+        "cost": each.cost,
     }
 
 
@@ -188,15 +222,23 @@ def _alike(sizes: Sizes) -> Iterator[dict[str, Any]]:
         yield {"name": f"icc_{evidence}", "value": ICC, "words": words, "source": "assumed"}
 
 
-def _habits(prepared: PreparedJob, usual: Mapping[Arm, Usual]) -> Iterator[dict[str, Any]]:
-    """What the cost rests on, arm by arm."""
-    for arm, each in usual.items():
-        if prepared.job.arms[arm].recorded:
+def _habits(prepared: PreparedJob, usual: Mapping[str, Usual]) -> Iterator[dict[str, Any]]:
+    """What the cost rests on, arm by arm, then the judge."""
+    recorded = [arm for arm, spec in prepared.job.arms.items() if spec.recorded]
+    for whom, each in usual.items():
+        if whom in recorded:
             continue
         for name, value, words, source in (
             ("chars_a_token", each.chars_a_token, f"{each.chars_a_token:.3g} characters a token", each.chars_from),
             ("answer_tokens", each.answer_tokens, f"{each.answer_tokens:.4g} tokens an answer", each.tokens_from),
             ("answer_s", each.answer_s, f"{each.answer_s:.3g} s an answer", each.seconds_from),
         ):
-            said = f"{arm.value}: {words}"
-            yield {"name": f"{name}_{arm.value}", "value": value, "words": said, "source": source}
+            said = f"{whom}: {words}"
+            yield {"name": f"{name}_{whom}", "value": value, "words": said, "source": source}
+
+
+def _asks(asking: Sequence[Asking]) -> Iterator[dict[str, Any]]:
+    """How what scores ask beyond the answers is counted."""
+    for each in asking:
+        name = f"follow_ups_{each.suite}_{each.label}"
+        yield {"name": name, "value": each.calls, "words": each.words(), "source": "follow-ups, counted coarsely"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import EISDIR
@@ -56,16 +57,31 @@ def write_results(view: SignedView, folder: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[str]]:
-    """A file to write that appears under its name when it is whole, or not at all. Raises OSError."""
+    """A file to write that appears under its name when it is whole, or not at all. Raises OSError.
+
+    It is on disk before it has its name, and its name when this returns: a power cut leaves no empty file.
+    """
     if path.is_dir():
         raise IsADirectoryError(EISDIR, strerror(EISDIR), str(path))
     half = path.with_name(f".{path.name}.part")
     try:
         with half.open("w", encoding="utf-8", newline="") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         half.replace(path)
+        _sync_folder(path.parent)
     finally:
         half.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def report_text(view: ReportView, *, color: bool, width: int) -> str:

@@ -180,7 +180,7 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
         host=config.server.host,
         limits=_limits(config),
         reports=Reports(database.path, FORMATS, OF_ANY_JOB),
-        metrics=telemetry.render,
+        metrics=telemetry.scrape,
     )
     return _Daemon(
         config=config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,6 @@ from evalsvc.app.runner import new_id
 from evalsvc.config import Config
 from evalsvc.core.listing import rfc3339
 from evalsvc.core.progress import Progress
-from evalsvc.core.rows import OutcomeRow
 from evalsvc.core.states import ENDED, IN_HAND, JobState
 from evalsvc.decide.calibration import key_of
 from evalsvc.engine.dispatcher import Dispatcher
@@ -39,7 +38,6 @@ from evalsvc.store.uploads import Uploads
 #: With less room than this on the disk no job is taken in.
 _LEAST_ROOM = 16 * 2**20
 _EVENTS_AT_ONCE = 500
-_FIELDS = tuple(field.name for field in fields(OutcomeRow))
 #: Jobs that have ended whose counts are remembered.
 _COUNTS_KEPT = 10_000
 _INTERRUPTED = "interrupted: `evalsvc run` with the same job file goes on with it"
@@ -192,10 +190,9 @@ class DaemonService:
         found = shown(running.progress)
         return found if running.progress.total else {key: found[key] for key in found.keys() - {"recorded", "total"}}
 
-    async def outcomes(self, job_id: str, *, limit: int, after: int) -> Sequence[Mapping[str, Any]]:
+    async def outcomes(self, job_id: str, *, limit: int, after: int) -> tuple[Sequence[Mapping[str, Any]], int | None]:
         """See `Service.outcomes`."""
-        rows = await self._exports.filed(job_id, after=after, limit=limit)
-        return [{"seq": seq, **_plain(row), "finished_at": rfc3339(row.finished_at)} for seq, row in rows]
+        return await self._exports.filed(job_id, after=after, limit=limit)
 
     async def cancel(self, job_id: str) -> JobRow:
         """See `Service.cancel`."""
@@ -267,11 +264,6 @@ def shown(progress: Progress) -> dict[str, Any]:
         "paused": progress.paused,
         "stopped": progress.stopped,
     }
-
-
-def _plain(row: OutcomeRow) -> dict[str, Any]:
-    """Its fields as they are: `asdict` would copy every answer whole."""
-    return {name: getattr(row, name) for name in _FIELDS}
 
 
 def _rounded(seconds: float | None) -> float | None:

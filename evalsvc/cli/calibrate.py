@@ -98,10 +98,10 @@ def _by_daemon(daemon: Client, path: Path, limit: int | None, of_job: str | None
     file = jobfile.read(path, limit=limit)
     if of_job is None:
         key = f"calibrate-{against_itself(file).job.spec_sha256}"
-        filed = daemon.submit(path.read_bytes(), file.files, key=key, limit=limit, itself=True)
+        filed = daemon.submit(path, file.files, key=key, limit=limit, itself=True)
         if filed["state"] == "cancelled":
             key = f"{key}-{secrets.token_hex(8)}"
-            filed = daemon.submit(path.read_bytes(), file.files, key=key, limit=limit, itself=True)
+            filed = daemon.submit(path, file.files, key=key, limit=limit, itself=True)
         click.echo(f"job {filed['id']}", err=True)
         follow(daemon, filed["id"])
         of_job = filed["id"]

@@ -27,6 +27,7 @@ _LATEST = re.compile(r"latest(?:~(\d{1,4}))?")
 _PATIENCE_S = 60.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _TIMEOUT_S = 60.0
+_JOB = "job.toml"
 _DEALING_S = 1800.0
 #: The stream says that it is there every 15 s.
 _SILENCE_S = 60.0
@@ -83,17 +84,18 @@ class Client:
         self.url = url.rstrip("/")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
-    def submit(self, source: bytes, files: Mapping[str, Path], *, key: str, **query: int | None) -> dict[str, Any]:
-        """File a job; sent again with the same key where the answer was lost, it is filed once.
+    def submit(self, job: Path, files: Mapping[str, Path], *, key: str, **query: int | None) -> dict[str, Any]:
+        """File a job, its file and those it names; sent again with the same key, it is filed once.
 
         Raises:
             InputError: something in it is wrong, with file, line and key.
             DaemonError: the daemon refused, or is not there.
         """
+        source = job.read_bytes()
 
         def send() -> dict[str, Any]:
             with ExitStack() as stack:
-                parts: list[tuple[str, Any]] = [("job", ("job.toml", source))]
+                parts: list[tuple[str, Any]] = [("job", (_JOB, source))]
                 for name, path in files.items():
                     parts.append((name, ("data", stack.enter_context(path.open("rb")))))
                 params = {name: value for name, value in query.items() if value is not None}
@@ -102,7 +104,11 @@ class Client:
                 )
                 return sent
 
-        return _patiently(send, _FIRST_WAIT_S * 10)
+        try:
+            return _patiently(send, _FIRST_WAIT_S * 10)
+        except InputError as error:  # the daemon knows the file by the name of its part
+            file = str(job) if error.file == _JOB else error.file
+            raise InputError(error.message, file=file, line=error.line, key=error.key) from None
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job. Raises `JobNotFound`, `DaemonError`."""
@@ -165,9 +171,10 @@ class Client:
         )
         return found
 
-    def report(self, job_id: str, name: str, *, width: int, color: bool) -> Iterator[str]:
+    def report(self, job_id: str, name: str, *, arm: str, width: int, color: bool) -> Iterator[str]:
         """A job's report in one of the formats of `evalsvc report`, piece by piece."""
-        yield from self._drawn(f"/jobs/{job_id}/report", {"format": name, "width": width, "color": color})
+        query = {"format": name, "arm": arm, "width": width, "color": color}
+        yield from self._drawn(f"/jobs/{job_id}/report", query)
 
     def comparison(self, first: str, second: str, **query: str | int | bool) -> Iterator[str]:
         """What changed from one job to another, piece by piece."""

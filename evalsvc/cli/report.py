@@ -59,12 +59,8 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
     ended = (known for known in by_ending if output and output.name.endswith(f".{FORMATS[known]}"))
     chosen = "json" if as_json else name or next(ended, "text")
     if db is None and asked_for(url):
-        if arm != "candidate":
-            raise click.UsageError(
-                f"of a daemon's job there is the candidate's log; --arm {arm} needs its database (--db)"
-            )
         daemon = client(url, token_file)
-        write = partial(_of_daemon, daemon, daemon.find(job), chosen, width=width())
+        write = partial(_of_daemon, daemon, daemon.find(job), chosen, arm=arm, width=width())
     else:
         write = partial(write_report, database(db, config_path), job, chosen, width=width(), arm=arm)
     if output is None:
@@ -80,10 +76,10 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
 
 
 def _of_daemon(
-    daemon: Client, job_id: str, name: str, sink: Callable[[str], object], *, color: bool, width: int
+    daemon: Client, job_id: str, name: str, sink: Callable[[str], object], *, arm: str, color: bool, width: int
 ) -> str | None:
     """Write what a daemon draws of a job, as it comes."""
-    for piece in daemon.report(job_id, name, width=width, color=color):
+    for piece in daemon.report(job_id, name, arm=arm, width=width, color=color):
         sink(piece)
     found = daemon.job(job_id)
     return None if found["decision"] else f"job {job_id} is {found['state']}: more may come"

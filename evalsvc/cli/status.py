@@ -71,7 +71,8 @@ def _of_daemon(daemon: Client, wanted: str | None, limit: int, *, as_json: bool)
     for job in found:
         count = "/".join(_number((job["progress"] or {}).get(key)) for key in ("recorded", "total"))
         reason = f": {job['reason']}" if job["reason"] else ""
-        said = f"{job['id']}  {job['state']:<9} {count:>15}  {job['decision'] or '-':<7}  {job['name']}{reason}"
+        decision = f"{job['decision'] or '-'}{' (simulated)' if job.get('simulated') else ''}"
+        said = f"{job['id']}  {job['state']:<9} {count:>15}  {decision:<7}  {job['name']}{reason}"
         put(inert(said) + "\n")
 
 

@@ -45,9 +45,7 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
 
     file = jobfile.read(job, limit=limit)
     daemon = client(url, token_file)
-    filed = daemon.submit(
-        job.read_bytes(), file.files, key=key or secrets.token_hex(16), limit=limit, priority=priority
-    )
+    filed = daemon.submit(job, file.files, key=key or secrets.token_hex(16), limit=limit, priority=priority)
     for warning in filed.get("warnings", ()):
         click.echo(f"warning: {plain(warning)}", err=True)
     if as_json:

@@ -64,8 +64,8 @@ def decide(results: Sequence[GateResult], objections: Sequence[str] = ()) -> Dec
     if not counted:
         nothing = "no gate is required: nothing speaks for shipping; requiring a gate would"
         return DecisionResult(decision=Decision.HOLD, reasons=(nothing, *objections))
-    reasons = tuple(f"{result.name} holds: {_plain(result)}" for result in counted)
-    return DecisionResult(decision=Decision.SHIP, reasons=reasons)
+    holds = [f"{result.name} holds: {_plain(result)}" for result in counted]
+    return DecisionResult(decision=Decision.SHIP, reasons=(*holds, *_left_out(results)))
 
 
 def _failures(results: Iterable[GateResult]) -> list[str]:
@@ -75,6 +75,15 @@ def _failures(results: Iterable[GateResult]) -> list[str]:
 def _openings(results: Iterable[GateResult]) -> list[str]:
     return [
         "; ".join(part for part in (f"{each.name} is open: {_plain(each)}", each.needs) if part) for each in results
+    ]
+
+
+def _left_out(results: Iterable[GateResult]) -> list[str]:
+    """What had no say, so that nobody takes it for proven."""
+    return [
+        f"{each.name} had no say ({f'waived: {each.waived}' if each.waived else 'not required'}): {each.verdict}"
+        for each in results
+        if not each.required or each.waived is not None
     ]
 
 

@@ -32,6 +32,8 @@ from evalsvc.decide.words import count, limit, number, percent, span
 from evalsvc.stats.rates import cases_to_prove_rate, cases_to_resolve_rate, clopper_pearson, rate_p_values, wilson
 
 METHOD = "clopper-pearson"
+#: Scorers that say which arm is better, and of no answer whether it is right.
+_COMPARE = frozenset({"judge_pair"})
 
 #: (passes, cases)
 Passes = tuple[int, int]
@@ -93,6 +95,11 @@ def _rate_gate(evidence: Evidence, settings: Settings, role: Role) -> GateResult
     claim, tables = f"candidate > {number(settings.threshold)}", primaries(evidence, role)
     if not tables:
         why, needs = f"The job has no {role.value} suite", f"a suite with the role {role.value} would measure it"
+        return unmeasured(settings, claim=claim, method=METHOD, why=why, needs=needs)
+    tables = [table for table in tables if table.scorer not in _COMPARE]
+    if not tables:
+        why = f"The scorer of the {role.value} suites compares the arms: it says of no answer whether it is right"
+        needs = "a suite with a scorer of single answers would measure it"
         return unmeasured(settings, claim=claim, method=METHOD, why=why, needs=needs)
     parts = [(scores_of([table], Arm.CANDIDATE), table.pass_at) for table in tables]
     flagged = _flagged(parts, clusters_of(tables))

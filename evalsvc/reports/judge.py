@@ -45,16 +45,17 @@ def _length(judge: Mapping[str, Any]) -> Iterator[str]:
         effect = fmt.dig(scorer, "length_bias", "effect")
         if isinstance(effect, Mapping):
             where = f"{fmt.text(scorer.get('label'))} of {fmt.text(scorer.get('suite'))}"
-            raw, equal = (fmt.score(effect.get(key)) for key in ("raw", "equal_length"))
-            between = fmt.interval(effect.get("equal_length_interval"), _score)
-            yield f"{where}: candidate less baseline {raw}, {equal} ({between}) between answers of equal length."
+            raw, equal = (fmt.points(effect.get(key)) for key in ("raw", "equal_length"))
+            between = fmt.interval(effect.get("equal_length_interval"), fmt.points)
+            yield f"{where}: candidate less baseline {raw} points, {equal} ({between}) between answers of equal length."
 
 
 def _spent(judge: Mapping[str, Any]) -> str:
     asked, cached = fmt.count(judge.get("requests")), fmt.number(judge.get("cached"))
     taken = f", {fmt.count(cached)} of them from earlier ones" if cached else ""
+    cost = "" if judge.get("cost") is None else f", at a cost of {fmt.cost(judge.get('cost'))}"
     tokens = " and ".join(f"{fmt.count(fmt.dig(judge, 'tokens', kind))} {kind}" for kind in ("input", "output"))
-    return f"It was asked {asked} times{taken}, at a cost of {fmt.cost(judge.get('cost'))}: {tokens} tokens."
+    return f"It was asked {asked} times{taken}{cost}: {tokens} tokens."
 
 
 def _share(rate: object) -> str | None:
@@ -63,7 +64,3 @@ def _share(rate: object) -> str | None:
         return None
     between = fmt.interval(rate.get("wilson"), fmt.percent)
     return f"{fmt.percent(rate.get('rate'))} ({between}) of {fmt.count(rate.get('n'))}"
-
-
-def _score(value: object, *, near: float | None = None) -> str:  # noqa: ARG001 - the form of a writer
-    return fmt.score(value)

@@ -61,7 +61,7 @@ def detail(
     if entry.finished_at is not None:
         facts.append(("took", fmt.duration(rfc3339(entry.started_at), rfc3339(entry.finished_at))))
     if record is not None:
-        facts.append(("decision", fmt.text(record.get("decision"))))
+        facts.append(("decision", fmt.text(record.get("decision")) + (" (simulated)" if entry.simulated else "")))
         facts += [("warning", warning) for warning in fmt.texts(record.get("warnings"))]
         facts += [("why", reason) for reason in fmt.texts(record.get("reasons"))]
     return "".join(f"{line}\n" for label, said in facts for line in _fact(label, said, width))

@@ -87,7 +87,8 @@ def _gates(gates: Sequence[GateRow]) -> str:
         lines.append(
             f"| {span(gate.name)} | {verdict} | {gate.estimate} | {gate.range} | {gate.threshold} | {gate.n} |"
         )
-    return "\n".join(lines) + "\n"
+    asides = [f"- {span(gate.name)}: {prose(gate.aside)}" for gate in gates if gate.aside]
+    return "\n".join([*lines, *([""] if asides else []), *asides]) + "\n"
 
 
 def _suites(suites: Sequence[SuiteRow]) -> str:

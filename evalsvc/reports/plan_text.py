@@ -86,7 +86,8 @@ class _Page:
     def cost(self, plan: Mapping[str, Any]) -> None:
         spend, widths = plan["spend"], [10, 13, 13, 11]
         self._head_row("Cost", ["requests", "tokens in", "tokens out", "cost"], widths)
-        for name, arm in spend["arms"].items():
+        asked = {**spend["arms"], **({} if spend["judge"] is None else {"judge": spend["judge"]})}
+        for name, arm in asked.items():
             tokens = arm["tokens"]
             counts = [arm["requests"], tokens["input"], tokens["output"]]
             self._row(name, [*((fmt.count(n), None) for n in counts), (fmt.cost(arm["cost"]), None)], widths)
@@ -99,7 +100,12 @@ class _Page:
             self._say(f"About {duration(spend['seconds'])} at best, bound by {spend['bound']}.{_may_stop(plan['job'])}")
         else:
             self._say("Nothing is asked: all answers are recorded.")
-        unpriced = [plan["job"]["arms"][name]["endpoint"] for name, arm in spend["arms"].items() if arm["cost"] is None]
+        beyond = sum(each["follow_ups"] for each in asked.values())
+        if beyond:
+            said = f"{beyond:,} of the requests are asked for scores, beyond the answers: counted coarsely, as if every"
+            self._say(f"{said} answer were usable and the judge had said nothing before.", tone="quiet")
+        whom = {**plan["job"]["arms"], "judge": plan["job"]["judge"]}
+        unpriced = [whom[name]["endpoint"] for name, each in asked.items() if each["cost"] is None]
         if unpriced:
             names = " and ".join(dict.fromkeys(unpriced))
             self._say(f"What it costs is not known: no price_in and price_out for the endpoint {names}.", tone="quiet")

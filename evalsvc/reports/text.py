@@ -65,7 +65,7 @@ class _Page:
     def warnings(self, report: Content) -> None:
         if report.simulated:
             self._say(
-                "SIMULATED: the answers came from the simulator; nothing here is about a real model.", tone="open"
+                "SIMULATED: what models said came from the simulator; nothing here is about a real one.", tone="open"
             )
         if report.warnings:
             self.lines.append(self._paint("WARNINGS", "open"))

@@ -109,6 +109,11 @@ class AskingScorer(Scorer):
     #: Whether it asks the job's judge, who is tried with `canaries` first.
     judged: ClassVar[bool] = False
 
+    @property
+    def calls(self) -> int:
+        """How many requests a score takes as a rule, for who plans a job; 0: it asks nobody."""
+        return 1
+
     def follow_up(self, case: Case, completion: Completion) -> Score | FollowUp:
         """The score of an answer, or the request it takes.
 

@@ -44,6 +44,11 @@ class JudgePair(AskingScorer):
     reference: bool = True
     structured: bool = True
 
+    @property
+    def calls(self) -> int:
+        """One in either order."""
+        return 2
+
     def check(self, case: Case) -> str | None:  # noqa: ARG002 - the contract of a scorer
         """Every case can be judged."""
         return None

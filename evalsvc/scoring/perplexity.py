@@ -41,6 +41,11 @@ class Perplexity(AskingScorer):
     per: Literal["token", "byte"] = "token"
     max_tokens: Annotated[int, Field(ge=0, le=1)] = 0
 
+    @property
+    def calls(self) -> int:
+        """In mode "completion" the answer says it all."""
+        return int(self.mode == "reference")
+
     def check(self, case: Case) -> str | None:
         """In mode "reference", the case's input is one text and so is what is expected."""
         if self.mode == "completion":

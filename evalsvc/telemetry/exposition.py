@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from evalsvc.core.progress import Load
 from evalsvc.core.records import Arm
@@ -21,6 +22,9 @@ from evalsvc.telemetry.series import QUANTILES, JobSeries, Totals
 _CALL = ("gen_ai_operation_name", "gen_ai_request_model", "gen_ai_provider_name", "arm")
 #: Every endpoint is asked by OpenAI's protocol, whoever answers.
 _PROVIDER = "openai"
+
+#: Samples that are written out in one go: some 2 ms.
+_AT_ONCE = 200
 
 Row = tuple[tuple[str, ...], float]
 
@@ -72,6 +76,23 @@ class Exposition(Collector):
             disk = os.statvfs(self._database.parent)
             free = float(disk.f_bavail * disk.f_frsize)
             yield _gauge("evalsvc_store_free_bytes", "Room left on the disk of the database.", (), [((), free)])
+
+
+class _Part(Collector):
+    """Some samples of a metric, for an encoder."""
+
+    def __init__(self, family: Metric, samples: Sequence[Sample]) -> None:
+        self._part = Metric(family.name, family.documentation, family.type)
+        self._part.samples = list(samples)
+
+    def collect(self) -> Iterable[Metric]:
+        return [self._part]
+
+
+def parts(family: Metric) -> Iterator[Collector]:
+    """A metric, a few of its samples at a time; at least one part."""
+    for start in range(0, max(1, len(family.samples)), _AT_ONCE):
+        yield _Part(family, family.samples[start : start + _AT_ONCE])
 
 
 def _files(database: Path) -> Iterator[Path]:

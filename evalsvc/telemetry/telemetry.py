@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import anyio
+from anyio.lowlevel import checkpoint
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from evalsvc.core.events import Price
 from evalsvc.core.progress import Listener, Progress
 from evalsvc.core.records import Arm, Job
-from evalsvc.core.states import JobState
+from evalsvc.core.states import IN_HAND, JobState
 from evalsvc.telemetry.counts import label
-from evalsvc.telemetry.exposition import Exposition
+from evalsvc.telemetry.exposition import Exposition, parts
 from evalsvc.telemetry.series import OTHER, JobSeries, Passes, Totals
 from evalsvc.telemetry.tally import JobTally
 
 #: Jobs that have series of their own, and models that have labels of their own: not above 5,000 series in all.
 _JOBS = 20
 _MODELS = 10
+#: How old the exposition may be that a scrape is given: many scrapers cost one encoding.
+_FRESH_S = 1.0
 
 
 class Telemetry:
@@ -39,6 +44,9 @@ class Telemetry:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(Exposition(self, database, _build()))
         ProcessCollector(registry=self._registry)
+        self._encode, self._content_type = choose_encoder("")
+        self._scraping = anyio.Lock()
+        self._scraped = (-_FRESH_S, b"")
 
     def follow(
         self,
@@ -51,7 +59,7 @@ class Telemetry:
     ) -> Listener:
         """See `evalsvc.core.events.Telemetry`."""
         series = self._series(job_id, job, JobState.RUNNING)
-        series.progress = progress
+        series.state, series.progress = JobState.RUNNING, progress
         asked = [spec.model for spec in job.arms.values()] + ([] if job.judge is None else [job.judge.model])
         models = {model: self._model(model) for model in asked}
         return JobTally(job, series, self.totals, prices, models, judge_price)
@@ -91,21 +99,47 @@ class Telemetry:
                 series.usage_unknown.add(arm)
                 _add(series.passes_of(arm, suite, category), passed, scored)
 
+    async def scrape(self) -> tuple[str, bytes]:
+        """The exposition, at most a second old: (content type, body).
+
+        Writing it out is a processor's work of some 50 ms, and the encoder keeps the interpreter while it works,
+        in whatever thread: so it is done a part at a time, and the loop goes on between them.
+        """
+        async with self._scraping:
+            if monotonic() - self._scraped[0] >= _FRESH_S:
+                began, written = monotonic(), []
+                for part in self._written():
+                    written.append(part)
+                    await checkpoint()
+                self._scraped = (began, b"".join(written))
+            return self._content_type, self._scraped[1]
+
     def render(self) -> tuple[str, bytes]:
-        """The exposition: (content type, body)."""
-        encode, content_type = choose_encoder("")
-        return content_type, encode(self._registry)
+        """The exposition as of now, all at once: (content type, body)."""
+        return self._content_type, b"".join(self._written())
+
+    def _written(self) -> Iterator[bytes]:
+        for family in self._registry.collect():
+            for number, part in enumerate(parts(family)):
+                text = self._encode(part)
+                # what a family is, two lines, stands before its first part only
+                yield text.split(b"\n", 2)[2] if number else text
 
     def _series(self, job_id: str, job: Job, state: JobState) -> JobSeries:
-        """Those of the job. Ids tell which jobs are the latest; those of an older one are shown nowhere."""
+        """Those of the job; where it is not one of the latest they are shown nowhere."""
         known = self.jobs.get(job_id)
         if known is not None:
             return known
         series = self.jobs[job_id] = JobSeries.of(job, state)
         if len(self.jobs) > _JOBS:
-            del self.jobs[min(self.jobs)]
+            del self.jobs[min(self.jobs, key=self._lateness)]
             self.totals.keep_models({OTHER, *self._models()})
         return series
+
+    def _lateness(self, job_id: str) -> tuple[bool, bool, str]:
+        """Orders jobs: those in hand are the latest, then those that ended; of each kind, ids tell."""
+        state = self.jobs[job_id].state
+        return state in IN_HAND, state is not JobState.QUEUED, job_id
 
     def _models(self) -> set[str]:
         return {

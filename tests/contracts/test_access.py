@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import httpx2
@@ -97,7 +98,9 @@ async def prepared(folder: Path) -> tuple[Front, dict[str, str | None]]:
     now[0] += 86_401
     service: Any = NoJobs()
     limits = ApiLimits(failures_a_minute=10_000)
-    return make_app(service, tokens=book, folder=folder, limits=limits, metrics=lambda: ("text/plain", b"")), given
+    return make_app(
+        service, tokens=book, folder=folder, limits=limits, metrics=AsyncMock(return_value=("text/plain", b""))
+    ), given
 
 
 def routes_of(front: Any) -> dict[str, GuardedRoute]:

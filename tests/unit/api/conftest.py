@@ -110,9 +110,10 @@ class FakeService:
         running = self.rows[job_id].state is JobState.RUNNING
         return {"recorded": 3, "total": 8, "eta_s": 2.5} if running else None
 
-    async def outcomes(self, job_id: str, *, limit: int, after: int) -> Sequence[Mapping[str, Any]]:
-        assert job_id in self.rows
-        return [row for row in self.filed if row["seq"] > after][:limit]
+    async def outcomes(self, job_id: str, *, limit: int, after: int) -> tuple[Sequence[Mapping[str, Any]], int | None]:
+        await self.job(job_id)
+        left = [row for row in self.filed if row["seq"] > after]
+        return left[:limit], left[limit - 1]["seq"] if len(left) > limit else None
 
     async def cancel(self, job_id: str) -> JobRow:
         return await self._move(job_id, JobState.CANCELLED)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import pytest
@@ -166,7 +167,7 @@ async def test_no_other_origin_is_told_it_may_read(house: Any) -> None:
 
 
 async def test_too_many_at_once(build: Any, problem: Any) -> None:
-    house = await build(requests_at_once=0, metrics=lambda: ("text/plain", b""))
+    house = await build(requests_at_once=0, metrics=AsyncMock(return_value=("text/plain", b"")))
     async with house.client() as client:
         answer = await client.get(JOBS)
         assert problem(answer, 503)["code"] == "busy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import pytest
@@ -51,7 +52,9 @@ def described(build: Any, make_record: Any) -> tuple[Any, dict[str, str]]:
     """The app's own description, and the headers of an admin."""
 
     async def prepare() -> tuple[Any, str]:
-        house = await build(metrics=lambda: ("text/plain; version=1.0.0", b"up 1\n"), failures_a_minute=10_000)
+        house = await build(
+            metrics=AsyncMock(return_value=("text/plain; version=1.0.0", b"up 1\n")), failures_a_minute=10_000
+        )
         house.service.add("0", state=JobState.DONE, record=make_record())
         house.service.add("1", state=JobState.FAILED, reason="why")
         house.service.filed = [{"seq": 1, "text": "t"}]

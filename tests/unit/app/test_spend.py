@@ -9,7 +9,7 @@ from evalsvc.core.evidence import ArmTotals
 from evalsvc.core.records import Arm, ArmSpec, Job
 from evalsvc.providers.settings import EndpointSettings
 
-EACH = {arm: Usual(chars_a_token=4, answer_tokens=100, answer_s=2) for arm in Arm}
+EACH: dict[str, Usual] = {arm: Usual(chars_a_token=4, answer_tokens=100, answer_s=2) for arm in Arm}
 
 
 def job(*, rate: float | None = None, trials: int = 1, **candidate: Any) -> Job:

@@ -151,11 +151,22 @@ def test_a_submission_whose_answer_was_lost_is_sent_again_with_its_key(
 
     monkeypatch.setattr(Client, "_ask", ask)
     (tmp_path / "a").write_text("x")
-    made = Client("http://h", None).submit(b"toml", {"sub/a.jsonl": tmp_path / "a"}, key="k", limit=None, priority=3)
+    (tmp_path / "mine.toml").write_text("toml")
+    files = {"sub/a.jsonl": tmp_path / "a"}
+    made = Client("http://h", None).submit(tmp_path / "mine.toml", files, key="k", limit=None, priority=3)
     assert made["id"] == "j1"
     assert [each["headers"] for each in sent] == [{"Idempotency-Key": "k"}] * 2
     assert sent[1]["params"] == {"priority": 3}
     assert [name for name, _ in sent[1]["files"]] == ["job", "sub/a.jsonl"]
+    assert sent[1]["files"][0][1] == ("job.toml", b"toml")
+
+
+def test_what_is_wrong_with_a_job_names_its_file_as_it_was_given(serve: Any, tmp_path: Path) -> None:
+    where = {"file": "job.toml", "line": 3, "key": "trials"}
+    url = serve(lambda *_: (422, {"error": {"code": "invalid", "message": "a number", "where": where}}))
+    (tmp_path / "mine.toml").write_text("toml")
+    with pytest.raises(InputError, match=r"mine\.toml:3: trials: a number"):
+        Client(url, None).submit(tmp_path / "mine.toml", {}, key="k")
 
 
 def test_a_job_is_meant_by_the_beginning_of_its_id(serve: Any) -> None:

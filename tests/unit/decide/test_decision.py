@@ -28,8 +28,12 @@ def decided(evidence: Any, job: Any) -> Any:
 def test_everything_proven_ships_and_says_why(make: Any) -> None:
     result = decided(shippable(make), make.job(**WAIVED))
     assert result.decision is Decision.SHIP
-    assert len(result.reasons) == 6
+    assert len(result.reasons) == 7
     assert result.reasons[0].startswith("target_improvement holds: Better by 22.2 points (")
+    assert [reason.split(" (")[0] for reason in result.reasons if "holds" not in reason] == [
+        "human_preference had no say"
+    ], "nobody takes it for proven"
+    assert result.reasons[-1].endswith("): NOT_MEASURED")
 
 
 def test_an_unmeasured_gate_holds(make: Any) -> None:

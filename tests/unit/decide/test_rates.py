@@ -127,3 +127,12 @@ def test_the_point_rule_on_a_rate(make: Any) -> None:
     at, below = (make.table([1.0] * k + [0.0] * (100 - k), [0.0] * 100) for k in (85, 84))
     assert make.judge("exact_match", make.evidence(at), "point").verdict is Verdict.PASS
     assert make.judge("exact_match", make.evidence(below), "point").verdict is Verdict.FAIL
+
+
+def test_what_compares_the_arms_says_of_no_answer_whether_it_is_right(make: Any) -> None:
+    won = make.table([1.0] * 31 + [0.5] * 89, [0.0] * 31 + [0.5] * 89, suite="pairs", scorer="judge_pair")
+    alone = make.judge("exact_match", make.evidence(won))
+    assert (alone.verdict, alone.n) == (Verdict.NOT_MEASURED, 0)
+    assert "compares the arms" in alone.reason
+    right = make.table([1.0] * 100, [0.0] * 100, suite="answers")
+    assert make.judge("exact_match", make.evidence(won, right)).n == 100

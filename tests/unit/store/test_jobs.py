@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
-from evalsvc.core.records import Arm
+import evalsvc.store.exports
+from evalsvc.core.listing import rfc3339
+from evalsvc.core.records import Arm, Completion
 from evalsvc.core.states import JobState
 from evalsvc.errors import IllegalTransition, JobNotFound, StoreError
 from evalsvc.store.events import EventStore
@@ -187,12 +189,43 @@ async def test_outcomes_are_paged_in_the_order_they_were_filed(filing: Any) -> N
     jobs = {name: filing.job("s") for name in ("a", "b")}
     for name, job in jobs.items():
         await filing.file(name, job, cases)
+    exports = Exports(filing.database)
+    assert await exports.filed("b", after=0, limit=3) == ([], None)
     for number in (5, 0, 3, 1):
         for name in jobs:
             await filing.file_outcomes(name, [filing.outcome(cases[number][1], "candidate", 1.0)])
+    first, after = await exports.filed("b", after=0, limit=3)
+    assert after == first[-1]["seq"]
+    rest, end = await exports.filed("b", after=after, limit=3)
+    assert [row["case_id"] for row in (*first, *rest)] == ["c5", "c0", "c3", "c1"]
+    assert end is None
+    assert [len((await exports.filed("b", after=0, limit=limit))[0]) for limit in (4, 5)] == [4, 4]
+    assert (await exports.filed("b", after=0, limit=4))[1] is None
+    assert await exports.filed("b", after=rest[-1]["seq"], limit=3) == ([], None)
+    with pytest.raises(JobNotFound, match="no job none"):
+        await exports.filed("none", after=0, limit=3)
+
+
+async def test_a_page_of_long_answers_ends_early(filing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evalsvc.store.exports, "_PAGE_BYTES", 5000)
+    cases = filing.cases([("s", f"c{k}") for k in range(9)])
+    longest = [
+        replace(filing.outcome(case, "candidate", 1.0), completion=Completion(text="é" * 1000)) for _, case in cases
+    ]
+    await filing.file("a", filing.job("s"), cases, longest)
+    exports, pages, after = Exports(filing.database), list[list[Any]](), 0
+    while after is not None:
+        page, after = await exports.filed("a", after=after, limit=8)
+        pages.append([row["case_id"] for row in page])
+    assert pages == [["c0", "c1", "c2"], ["c3", "c4", "c5"], ["c6", "c7", "c8"], []]
+    monkeypatch.setattr(evalsvc.store.exports, "_PAGE_BYTES", 1)
+    assert len((await exports.filed("a", after=0, limit=8))[0]) == 1  # never none where there is one
+
+
+async def test_a_filed_outcome_is_the_row_of_the_exports(filing: Any) -> None:
+    cases = filing.cases([("s", "c0")], expected={"a": [1]})
+    await filing.file("a", filing.job("s"), cases, [filing.outcome(cases[0][1], "candidate", 1.0)])
     exports = Exports(filing.database)
-    first = await exports.filed("b", after=0, limit=3)
-    rest = await exports.filed("b", after=first[-1][0], limit=3)
-    assert [row.case_id for _, row in (*first, *rest)] == ["c5", "c0", "c3", "c1"]
-    assert await exports.filed("b", after=rest[-1][0], limit=3) == []
-    assert await exports.filed("none", after=0, limit=3) == []
+    ((row,),) = [chunk async for chunk in exports.outcomes("a")]
+    ((filed,), _) = await exports.filed("a", after=0, limit=1)
+    assert filed == {"seq": filed["seq"], **asdict(row), "finished_at": rfc3339(row.finished_at)}
