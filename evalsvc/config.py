@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +24,8 @@ _PREFIX = "EVALSVC_"
 #: What a key file's path may begin with: the folder in which systemd puts a service's credentials.
 _CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 _SIMULATOR = "sim"
+#: A line of a key's file that is as long is part of the key.
+_KEY_LINE = 16
 _BUILT_IN: dict[str, dict[str, Any]] = {
     "openai": {"base_url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY"},
     _SIMULATOR: {},
@@ -123,6 +126,19 @@ def api_key(name: str, endpoint: EndpointSettings, environ: Mapping[str, str]) -
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(f"{source} holds no usable key: one line of printable ASCII without spaces", key=place)
     return key
+
+
+def known_secrets(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Every key that the configuration leads to and that can be had: what no log and no answer may show."""
+    found = []
+    for name, endpoint in config.endpoints.items():
+        with suppress(ConfigError):  # said when a job asks it
+            found.append(api_key(name, endpoint, environ))
+    with suppress(OSError):  # the same, of a signature
+        if config.signing.key_file is not None:
+            lines = Path(config.signing.key_file).read_text(encoding="utf-8", errors="replace").split()
+            found += [line for line in lines if len(line) >= _KEY_LINE and "-" not in line]
+    return tuple(sorted({key for key in found if key}))
 
 
 def _key_in_file(path: str, place: str) -> str:

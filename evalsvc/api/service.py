@@ -72,7 +72,7 @@ class Service(Protocol):
         ...
 
     async def outcomes(self, job_id: str, *, limit: int, after: int) -> tuple[Sequence[Mapping[str, Any]], int | None]:
-        """Recorded outcomes in the order they were filed, each with its ``seq`` > ``after``: a page, the next's ``after``.
+        """A page of recorded outcomes as they were filed, each with its ``seq`` > ``after``; the next one's ``after``.
 
         A page of long answers may hold fewer than ``limit``; after the last one comes None.
         """

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import anyio
 
 from evalsvc.app.checks import Check, ok, problem, warning
 from evalsvc.app.reading import inert, run
-from evalsvc.config import Config, api_key
+from evalsvc.config import Config, api_key, known_secrets
 from evalsvc.core.records import Arm, Case, Completion, Request
 from evalsvc.errors import AuthenticationFailed, ConfigError, PermanentError, ProviderError, RequestRejected
 from evalsvc.providers.factory import make_provider
 from evalsvc.providers.models import list_models
+from evalsvc.providers.secrets import Secrets
 from evalsvc.providers.settings import EndpointSettings
 
 _TIMEOUT_S = 30.0
@@ -31,9 +32,10 @@ def ask(config: Config, models: Mapping[str, str], environ: Mapping[str, str]) -
         environ: where keys may be.
     """
     checks: dict[str, Check] = {}
+    secrets = known_secrets(config, environ)
 
     async def one(alias: str, endpoint: EndpointSettings, key: str | None) -> None:
-        checks[alias] = await _asked(alias, endpoint, key, models.get(alias))
+        checks[alias] = await _asked(alias, endpoint, key, models.get(alias), secrets)
 
     async def everyone() -> None:
         async with anyio.create_task_group() as group:
@@ -49,7 +51,9 @@ def ask(config: Config, models: Mapping[str, str], environ: Mapping[str, str]) -
     return [checks[alias] for alias in config.endpoints if alias in checks]
 
 
-async def _asked(alias: str, endpoint: EndpointSettings, key: str | None, model: str | None) -> Check:
+async def _asked(
+    alias: str, endpoint: EndpointSettings, key: str | None, model: str | None, secrets: Collection[str]
+) -> Check:
     name, url = f"endpoint {alias}", endpoint.base_url or ""
     name_one = f"name a model of it: --model {alias}=MODEL"
     named = model is not None
@@ -58,8 +62,8 @@ async def _asked(alias: str, endpoint: EndpointSettings, key: str | None, model:
             found = await list_models(url, key, timeout_s=min(_TIMEOUT_S, endpoint.timeout_s))
             if not found:
                 return warning(name, f"{url} answers and lists no model", name_one)
-            model = found[0]
-        completion = await _one_token(endpoint, key, model)
+            model = Secrets([*secrets, key or ""]).text(found[0])
+        completion = await _one_token(endpoint, key, model, secrets)
     except ProviderError as error:
         said = f"{url}{f', {inert(model)}' if model else ''}: {inert(str(error))[:300]}"
         if isinstance(error, AuthenticationFailed) or not isinstance(error, PermanentError):
@@ -68,7 +72,7 @@ async def _asked(alias: str, endpoint: EndpointSettings, key: str | None, model:
     return ok(name, f"{inert(model)} answered in {completion.latency_s:.2f} s")
 
 
-async def _one_token(endpoint: EndpointSettings, key: str | None, model: str) -> Completion:
+async def _one_token(endpoint: EndpointSettings, key: str | None, model: str, secrets: Collection[str]) -> Completion:
     provider = make_provider(
         base_url=endpoint.base_url or "",
         api_key=key,
@@ -76,6 +80,7 @@ async def _one_token(endpoint: EndpointSettings, key: str | None, model: str) ->
         timeout_s=min(_TIMEOUT_S, endpoint.timeout_s),
         max_bytes=_MOST_BYTES,
         azure_api_version=endpoint.azure_api_version,
+        secrets=secrets,
     )
     messages = [{"role": "user", "content": "Hi"}]
     case = Case(suite="doctor", id="doctor", category="", input="Hi")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Self
 import anyio
 
 from evalsvc.app.work import Rehearsal, Work
+from evalsvc.config import known_secrets
 from evalsvc.core.records import RECORDED
 from evalsvc.engine.endpoints import Endpoint
 from evalsvc.engine.health import EndpointHealth
@@ -43,7 +45,7 @@ class EndpointPool:
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._shared: dict[str, Endpoint] = {}
-        self._keys: dict[str, str | None] = {}
+        self._keys: dict[str, tuple[str | None, tuple[str, ...]]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,13 +80,14 @@ class EndpointPool:
 
     def _endpoint(self, name: str, url: str, work: Work) -> Endpoint:
         known = self._shared.get(name)
-        if known is not None and self._keys[name] == work.keys[name]:
+        keys = work.keys[name], known_secrets(work.config, os.environ)
+        if known is not None and self._keys[name] == keys:
             return known
         provider = _provider(url, name, work)
         self._stack.push_async_callback(provider.aclose)
         # a key that was changed meanwhile: what was learnt of the endpoint still holds
         made = _fresh(name, work.endpoints[name], provider) if known is None else replace(known, provider=provider)
-        self._shared[name], self._keys[name] = made, work.keys[name]
+        self._shared[name], self._keys[name] = made, keys
         return made
 
 
@@ -104,6 +107,7 @@ def _provider(url: str, name: str, work: Work) -> Provider:
         timeout_s=settings.timeout_s,
         max_bytes=engine.max_response_mb * 2**20,
         transport=engine.transport,
+        secrets=known_secrets(work.config, os.environ),
         azure_api_version=settings.azure_api_version,
     )
 

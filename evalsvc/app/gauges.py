@@ -46,7 +46,7 @@ class Gauges:
     async def seed(self) -> None:
         """Show the latest jobs as the database has them. To be done before any of them is taken in hand."""
         self._telemetry.census(await tallies.states(self._database))
-        for row in await self._jobs.page(limit=_LATEST, after=None):
+        for row in await self._jobs.latest(_LATEST):
             self._show(row)
             if row.state in UNFINISHED:  # what comes on top is counted from here on
                 await self._count(row)
@@ -67,7 +67,7 @@ class Gauges:
                 self._news.set()
 
     async def _count_ended(self) -> None:
-        for row in await self._jobs.page(limit=_LATEST, after=None):
+        for row in await self._jobs.latest(_LATEST):
             if row.state not in UNFINISHED:
                 await self._count(row)
 

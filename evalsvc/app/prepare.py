@@ -163,7 +163,7 @@ def _scorers(file: jobfile.JobFile, index: int) -> list[tuple[str, Scorer]]:
         if is_judged(scorers[-1][1]) and file.job.judge is None:
             said = f"{spec.name} asks a judge: name one in the table [judge] (endpoint, model)"
             raise file.error(key, said)
-        wrong = _misplaced(spec.label, scorers[-1][1], primary=place == 0)
+        wrong = _misplaced(spec.label, scorers[-1][1], primary=place == 0) or _unaskable(file, scorers[-1][1])
         if wrong is not None:
             raise file.error(key, wrong)
     return scorers
@@ -177,6 +177,15 @@ def _misplaced(label: str, scorer: Scorer, *, primary: bool) -> str | None:
     if isinstance(scorer, AskingScorer) and (label == "answer" or "/" in label):
         return f'what it asks is recorded under its label: "{label}" cannot be one (not "answer", no "/")'
     return None
+
+
+def _unaskable(file: jobfile.JobFile, scorer: Scorer) -> str | None:
+    """Why nobody is there for what a scorer asks the model of an arm; None where somebody is."""
+    recorded = next((arm.value for arm, spec in file.job.arms.items() if spec.recorded), None)
+    if recorded is None or not isinstance(scorer, AskingScorer) or scorer.judged or not scorer.calls:
+        return None
+    said = f"it asks the model that answered, and the answers of the {recorded} are recorded"
+    return f"{said}: remove it, or name an endpoint for the {recorded}"
 
 
 def _check_judge(file: jobfile.JobFile, scorers: Mapping[str, Sequence[tuple[str, Scorer]]]) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,11 +34,11 @@ from evalsvc.app.runner import Runner
 from evalsvc.app.service import Bell, DaemonService, shown
 from evalsvc.app.signing import signer_of
 from evalsvc.app.work import work_of
-from evalsvc.config import Config, api_key, load
+from evalsvc.config import Config, known_secrets, load
 from evalsvc.core.progress import Progress
 from evalsvc.engine.dispatcher import Dispatcher, Running
 from evalsvc.engine.maintenance import every, remove_outdated
-from evalsvc.errors import ConfigError, StoreFull, sole
+from evalsvc.errors import StoreFull, sole
 from evalsvc.store.database import SQLITE_VERSION, Database, open_database
 from evalsvc.store.events import EventStore
 from evalsvc.store.jobs import JobStore
@@ -68,7 +68,7 @@ async def serve(config: Config, started: Callable[[str], None]) -> None:
         StoreBroken: its disk failed.
     """
     try:
-        with logging_to(sys.stderr, config.telemetry, _secrets(config)):
+        with logging_to(sys.stderr, config.telemetry, known_secrets(config, os.environ)):
             async with open_database(Path(config.store.path)) as database, EndpointPool() as pool:
                 daemon = await _build(config, database, pool)
                 with listen(config.server.host, config.server.port) as socket:
@@ -193,15 +193,6 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
         gauges=gauges,
         app=app,
     )
-
-
-def _secrets(config: Config) -> Iterator[str]:
-    """What no log may show."""
-    for name, endpoint in config.endpoints.items():
-        with suppress(ConfigError):  # said when a job asks it
-            key = api_key(name, endpoint, os.environ)
-            if key is not None:
-                yield key
 
 
 def _limits(config: Config) -> ApiLimits:

@@ -65,7 +65,9 @@ class LatencySamples:
 class ArmTotals:
     """Counts over all answers of one arm, train suites included. ``kinds`` counts outcomes other than plain `ok`.
 
-    ``scoring_errors`` counts outcomes whose primary scorer raised; ``tokens`` and ``cost`` count every attempt.
+    ``scoring_errors`` counts outcomes whose primary scorer raised; ``unanswered`` those whose primary scorer asked for
+    a score and got none, by who gave none: ``judge``, ``model``, ``other arm`` (nothing to compare with). ``tokens``
+    and ``cost`` count every attempt.
     """
 
     requests: int
@@ -81,6 +83,7 @@ class ArmTotals:
     fingerprints: tuple[str, ...]
     input_tokens: int | None
     output_tokens: int | None
+    unanswered: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +116,16 @@ class CanaryCount:
 class JudgedScores:
     """What is to be known of a judged scorer before its scores are believed.
 
-    ``canaries`` are by name. ``orders`` counts, of pairs asked in both orders, the two verdicts as they fall to the
-    candidate (1, 0.5, 0), shown first and shown second. ``delta`` is the candidate's score minus the baseline's, one a
-    case that both have one of, and ``log_length`` the logarithm of how much longer its answer is, in characters.
+    ``canaries`` are by name. ``verdicts`` counts all it gave, those on canaries included, by their worth. ``orders``
+    counts, of pairs asked in both orders, the two verdicts as they fall to the candidate (1, 0.5, 0), shown first and
+    shown second. ``delta`` is the candidate's score minus the baseline's, one a case that both have one of, and
+    ``log_length`` the logarithm of how much longer its answer is, in characters.
     """
 
     suite: str
     label: str
     canaries: Mapping[str, CanaryCount]
+    verdicts: Mapping[float, int]
     orders: Mapping[tuple[float, float], int]
     delta: array[float]
     log_length: array[float]

@@ -124,8 +124,8 @@ class JudgeSpec:
         return self.params.get("temperature") == 0 if self.cache is None else self.cache
 
     def judges_itself(self, arm: ArmSpec) -> bool:
-        """Whether it is the very model of an arm."""
-        return (arm.endpoint, arm.model) == (self.endpoint, self.model)
+        """Whether it goes by the name of an arm's model, wherever either is asked."""
+        return arm.model == self.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +317,8 @@ class Score:
 
 #: The explanation of an answer in which a scorer's `extract` matched nothing.
 NOTHING_EXTRACTED = "nothing matched extract"
+#: The explanation of a score that compares the arms, where only one has an answer.
+NOT_COMPARED = "there is no answer of the other arm to compare with"
 
 
 @_many

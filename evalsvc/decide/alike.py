@@ -19,6 +19,8 @@ _JOB = {
     "spec_sha256",
 }  # fmt: skip
 _SCORER = {"label"}
+#: Scorers whose scores are of both arms together: those of an arm mean the same only beside the same other arm.
+_PAIRED = frozenset({"judge_pair"})
 
 
 def differences(first: Job, second: Job, arm: Arm, *, simulated: tuple[bool, bool]) -> list[Difference]:
@@ -29,6 +31,9 @@ def differences(first: Job, second: Job, arm: Arm, *, simulated: tuple[bool, boo
     for suite in first.suites:
         if suite.name in scorers:
             found += _fields(f"{suite.name}.scorer", suite.scorers[0], scorers[suite.name], _SCORER)
+    if any(suite.scorers[0].name in _PAIRED for suite in first.suites):
+        other = next(each for each in Arm if each is not arm)
+        found += _fields(other.value, first.arms[other], second.arms[other], set())
     if simulated[0] != simulated[1]:
         words = {True: "simulated", False: "real"}
         found.append(Difference(what="answers", first=words[simulated[0]], second=words[simulated[1]]))

@@ -85,8 +85,8 @@ def calibrate(job: Job, repeats: Repeats, *, resamples: int, seed: int) -> dict[
 def key_of(document: str) -> str:
     """What a calibration is filed under: whose it is, and what it says something about.
 
-    SHA-256 over the baseline, the suites with the hashes of their files, the gates, trials and limit of a filed job's
-    document. Its name, its candidate and whether it asks for a calibration make no difference.
+    SHA-256 over the baseline, the judge, the suites with the hashes of their files, the gates, trials and limit of a
+    filed job's document. Its name, its candidate and whether it asks for a calibration make no difference.
     """
     filed: dict[str, Any] = json.loads(document)
     job, files = filed["job"], filed["files"]
@@ -96,6 +96,7 @@ def key_of(document: str) -> str:
     gates = {name: gate for name, gate in job["gates"].items() if name != "calibration"}
     spec = {
         "baseline": job["baseline"],
+        "judge": job.get("judge"),
         "suites": job["suites"],
         "gates": gates,
         "trials": job["trials"],

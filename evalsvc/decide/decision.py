@@ -38,7 +38,7 @@ def judge_all(
         each = (Settings(spec=specs[name], evidence=job.evidence, glance=name in LOOKED_AT) for name in names)
         return tuple(gates[settings.spec.name](evidence, settings) for settings in each)
     results = tuple(judge_at_end(evidence, job, specs[name], stopping) for name in names)
-    why = distrust(evidence.judged) if evidence.judged is not None else None
+    why = distrust(evidence.judged, evidence.asked_judge) if evidence.judged is not None else None
     if why is None:
         return results
     return tuple(

@@ -27,6 +27,8 @@ from evalsvc.stats.rates import wilson
 MAX_FOOLED = 0.03
 #: Share of canaries that have to get a verdict: where a fifth went unanswered, what is known is what did not fail.
 MIN_ANSWERED = 0.8
+#: Canaries without which nothing is known: those of two cases.
+MIN_ASKED = 16
 #: Proven share of decided pairs won by the longer answer that is worth a warning.
 LONGER = 0.6
 #: Share of pairs that flip with the order that is worth a warning: what GPT-4 did (Zheng et al. 2023, table 2).
@@ -37,10 +39,12 @@ _NOBODY = FollowUpTotals(
 )
 
 
-def distrust(judged: Sequence[JudgedScores]) -> str | None:
-    """Why the judge is not trusted, in words; None where it is."""
+def distrust(judged: Sequence[JudgedScores], asked: FollowUpTotals | None = None) -> str | None:
+    """Why the judge is not trusted, in words; None where it is. ``asked`` says which models answered in its place."""
     if not judged:
         return "no scorer puts a canary to it"
+    if asked is not None and len(asked.served_models) > 1:
+        return f"its canaries say nothing of models that answered later: {', '.join(asked.served_models)} did"
     return next((why for each in judged if (why := _distrust(each)) is not None), None)
 
 
@@ -50,8 +54,12 @@ def _distrust(judged: JudgedScores) -> str | None:
         return f"no canary was put to it ({where})"
     if seen.fooled > MAX_FOOLED * seen.answered:
         return f"it fell for {seen.fooled} of {_canaries_said(seen.answered)} ({where})"
+    if seen.asked < MIN_ASKED:
+        return f"{_canaries_said(seen.asked)} are too few to tell: {MIN_ASKED} at least ({where})"
     if seen.answered < MIN_ANSWERED * seen.asked:
         return f"only {seen.answered} of {_canaries_said(seen.asked)} got a verdict ({where})"
+    if len(judged.verdicts) == 1:
+        return f"it says the same of everything it is shown, canaries included ({where})"
     return None
 
 
@@ -102,11 +110,11 @@ def _missing(cases: int) -> ArmScores:
     return ArmScores(mean=unknown, low=low, high=high)
 
 
-def judge_warnings(job: Job, judged: Sequence[JudgedScores]) -> Iterator[str]:
+def judge_warnings(job: Job, judged: Sequence[JudgedScores], asked: FollowUpTotals | None = None) -> Iterator[str]:
     """What a reader has to know of the judge before anything else."""
     if job.judge is None:
         return
-    if (why := distrust(judged)) is not None:
+    if (why := distrust(judged, asked)) is not None:
         fell_for = sorted({name for each in judged for name, seen in each.canaries.items() if seen.fooled})
         names = f": {', '.join(fell_for)}" if fell_for else ""
         yield f"the judge ({job.judge.model}) is not trusted, and its scores gate nothing: {why}{names}"
@@ -140,8 +148,8 @@ def section(job: Job, evidence: Evidence, totals: FollowUpTotals | None, cost: f
     judged, asked = evidence.judged or (), totals or _NOBODY
     return {
         **_who(job.judge, asked),
-        "trusted": distrust(judged) is None,
-        "distrust": distrust(judged),
+        "trusted": (why := distrust(judged, asked)) is None,
+        "distrust": why,
         "canaries": _canaries(judged),
         **_biases(judged),
         "scorers": [

@@ -96,7 +96,7 @@ def _rate_gate(evidence: Evidence, settings: Settings, role: Role) -> GateResult
     if not tables:
         why, needs = f"The job has no {role.value} suite", f"a suite with the role {role.value} would measure it"
         return unmeasured(settings, claim=claim, method=METHOD, why=why, needs=needs)
-    tables = [table for table in tables if table.scorer not in _COMPARE]
+    tables = tuple(table for table in tables if table.scorer not in _COMPARE)
     if not tables:
         why = f"The scorer of the {role.value} suites compares the arms: it says of no answer whether it is right"
         needs = "a suite with a scorer of single answers would measure it"

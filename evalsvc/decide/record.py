@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -29,6 +29,13 @@ WORTH_A_WARNING = 0.02
 _COMPARED = {Role.TARGET, Role.GENERAL}
 _NO_COSTS: Mapping[Arm, float | None] = {}
 _NONE: Mapping[str, Mapping[str, Any]] = {}
+_NO_LABELS: Mapping[str, Collection[str]] = {}
+#: Why a scorer that asked for a score got none.
+_UNANSWERED = {
+    "judge": "the judge gave no verdict on them",
+    "model": "the model gave no answer to what their scorer asked",
+    "other arm": "the other arm has no answer to compare them with",
+}
 _MODEL_ERRORS = ("truncated", "refused", "empty", "context_overflow")
 
 
@@ -49,6 +56,7 @@ def build(  # noqa: PLR0913 - the record is where everything meets
     stopping: Stopping | None = None,
     calibration: Mapping[str, Any] | None = None,
     corpus: Mapping[str, Mapping[str, Any]] = _NONE,
+    no_shares: Mapping[str, Collection[str]] = _NO_LABELS,
 ) -> dict[str, Any]:
     """The record (schema `SCHEMA`), unsigned; what it is bound to is put in by `provenance.bound`.
 
@@ -68,6 +76,7 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         stopping: where the looks of a job that may stop early have led.
         calibration: the stored calibration of this baseline, these suites and gates, if there is one.
         corpus: by suite and label the scores of all answers together.
+        no_shares: by suite the labels of scores that reach beyond 0 to 1.
 
     Returns:
         Only dicts, lists, str, int, finite float, bool and None.
@@ -99,7 +108,9 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         "gates": [_gate(result) for result in results],
         "suites": [
             {**suite, "corpus": corpus.get(suite["name"], {})}
-            for suite in suite_rows(job.suites, evidence, results, () if stopping is None else stopping.closed)
+            for suite in suite_rows(
+                job.suites, evidence, results, () if stopping is None else stopping.closed, no_shares
+            )
         ],
         "sequential": None if stopping is None else summary(job, stopping, evidence),
         "calibration": calibration,
@@ -107,7 +118,7 @@ def build(  # noqa: PLR0913 - the record is where everything meets
         "evidence": {"outcomes": evidence.outcomes, "merkle_root": None},
         "environment": environment,
         "warnings": [
-            *judge_warnings(job, evidence.judged or ()),
+            *judge_warnings(job, evidence.judged or (), evidence.asked_judge),
             *_sampled(job),
             *_stopped(stopping),
             *warnings_of(evidence),
@@ -165,6 +176,8 @@ def _warnings(totals: ArmTotals, latency: LatencySamples) -> Iterator[str]:
         yield f"{totals.infra_error} of {totals.requests} answers ({share}) missing: {kinds}"
     if totals.scoring_errors:
         yield f"{totals.scoring_errors} of {totals.requests} answers unscored: their scorer raised"
+    for who, count in totals.unanswered.items():
+        yield f"{count} of {totals.requests} answers unscored: {_UNANSWERED[who]}"
     if totals.repaired:
         yield f"{totals.repaired} of {totals.requests} answers mended before they could be stored"
     if latency.tainted:

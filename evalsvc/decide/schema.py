@@ -272,8 +272,11 @@ def _suite() -> Schema:
             "format": _text("the format its data set was read in; auto where it was not told"),
             "cases": _count("its cases"),
             "primary": _text("label of the scorer gates use"),
-            "scores": _map("mean scores by label", _per_arm("of both arms", mean)),
-            "pass_rates": _map("passes by label", _per_arm("of both arms", passes)),
+            "scores": _map("mean scores by label", _per_arm("of both arms", _or_null(_number("mean score")))),
+            "pass_rates": _map(
+                "passes by label; null for scores that are not from 0 to 1",
+                _or_null(_per_arm("of both arms", passes)),
+            ),
             "wins": _per_arm("cases by the sign of the difference", _count("cases won"), ties=_count("cases alike")),
             "categories": _list("its categories", category),
             "corpus": _map("scores of all answers together, by label", _of("object", "of both arms")),

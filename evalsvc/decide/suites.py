@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from evalsvc.core.evidence import Evidence, ScoreTable
@@ -18,23 +19,41 @@ from evalsvc.stats.sequential import betting_interval
 _AGAINST_NOTHING = Settings(spec=GateSpec(name="category", threshold=0.0))
 
 
+_NONE: Mapping[str, Collection[str]] = MappingProxyType({})
+
+
 def suite_rows(
-    specs: Sequence[SuiteSpec], evidence: Evidence, results: Sequence[GateResult], stopped: Collection[str] = ()
+    specs: Sequence[SuiteSpec],
+    evidence: Evidence,
+    results: Sequence[GateResult],
+    stopped: Collection[str] = (),
+    no_shares: Mapping[str, Collection[str]] = _NONE,
 ) -> list[dict[str, Any]]:
     """One row a suite, in the job's order.
 
     ``results`` lend the verdicts of their categories; ``stopped`` are suites that were not asked whole: their intervals
-    are those that hold at every look.
+    are those that hold at every look. ``no_shares`` are, by suite, the labels of scores that reach beyond 0 to 1 (a
+    perplexity): nothing passes or fails by them.
     """
     verdicts = {(each.suite, each.category): each.verdict for result in results for each in result.categories}
     return [
-        _row(spec, [table for table in evidence.tables if table.suite == spec.name], verdicts, spec.name in stopped)
+        _row(
+            spec,
+            [table for table in evidence.tables if table.suite == spec.name],
+            verdicts,
+            spec.name in stopped,
+            no_shares.get(spec.name, ()),
+        )
         for spec in specs
     ]
 
 
 def _row(
-    spec: SuiteSpec, tables: Sequence[ScoreTable], verdicts: Mapping[tuple[str, str], Verdict], stopped: bool
+    spec: SuiteSpec,
+    tables: Sequence[ScoreTable],
+    verdicts: Mapping[tuple[str, str], Verdict],
+    stopped: bool,
+    no_shares: Collection[str],
 ) -> dict[str, Any]:
     primary = [table for table in tables if table.primary]  # one, or none where nothing was recorded
     pairs = pairs_of(primary)
@@ -52,7 +71,9 @@ def _row(
             for table in primary
             for name, chosen in categories_of(table).items()
         ],
-        "pass_rates": {table.label: _pass_rates(table, stopped) for table in tables},
+        "pass_rates": {
+            table.label: None if table.label in no_shares else _pass_rates(table, stopped) for table in tables
+        },
     }
 
 

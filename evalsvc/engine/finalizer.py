@@ -153,6 +153,7 @@ async def make_record(
         stopping=stopping,
         calibration=calibration,
         corpus=await corpus_scores(job, row.id, views, ends),
+        no_shares=_no_shares(job),
     )
     provenance = Provenance(
         files=_files(row.document),
@@ -198,6 +199,16 @@ def judged_labels(job: Job) -> dict[str, list[str]] | None:
         return None
     judged = {suite: [label for label, each in found if each.judged] for suite, found in asking.items()}
     return {suite: labels for suite, labels in judged.items() if labels}
+
+
+def _no_shares(job: Job) -> dict[str, list[str]]:
+    """By suite the labels of scores that reach beyond 0 to 1, and so are no shares of anything."""
+    return {suite.name: [s.label for s in suite.scorers if _reaches_beyond(s.name)] for suite in job.suites}
+
+
+def _reaches_beyond(name: str) -> bool:
+    low, high = SCORERS[name].bounds if name in SCORERS else Scorer.bounds
+    return low < 0 or high > 1
 
 
 def scorer_versions(job: Job) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
-from evalsvc.core.records import Arm, Case, Completion, Job, Outcome, Request, Score, Status
+from evalsvc.core.records import NOT_COMPARED, Arm, Case, Completion, Job, Outcome, Request, Score, Status
 from evalsvc.engine.executor import FAULTS, Executor, Rest, given, unscored
 from evalsvc.engine.judging import Judge
 from evalsvc.engine.plan import chars_of, messages_of
@@ -26,7 +26,6 @@ from evalsvc.store.follow_ups import CANARY, FollowUpRows
 MOST = 4
 #: Cases of a suite whose judge is tried.
 TRIED = 5
-_NOT_COMPARED = "there is no answer of the other arm to compare with"
 #: What begins a score.
 Begin = Callable[[], Score | FollowUp]
 _NOBODY = 'the job has no [judge], or the scorer asks another than it says ("judged")'
@@ -111,7 +110,7 @@ class FollowUps:
         """What is still held when nothing more will be asked: recorded with the scores missing that compare."""
         found = []
         for answer in self._held.values():
-            missing = Score(value=None, explanation=_NOT_COMPARED)
+            missing = Score(value=None, explanation=NOT_COMPARED)
             answer.scores |= {label: missing for label, _ in self._paired[answer.request.case.suite]}
             found += self._whole(answer)
         self._held.clear()
@@ -130,16 +129,21 @@ class FollowUps:
     ) -> Score:
         first, second = candidate.outcome.completion, baseline.outcome.completion
         if first is None or second is None:
-            return Score(value=None, explanation=_NOT_COMPARED)
+            return Score(value=None, explanation=NOT_COMPARED)
         begin = partial(scorer.follow_up_pair, candidate.request.case, first, second)
         return await self._score(candidate, label, scorer, begin, rest)
 
     async def _try(self, answer: _Answer, completion: Completion, rest: Rest) -> None:
-        """Put the judge to the test on the first cases of a suite, beside the candidate's answer."""
+        """Put the judge to the test on the first cases of a suite.
+
+        Where it compares, canaries stand beside the baseline's answer: a candidate that is one itself would hide them.
+        """
         request = answer.request
-        if request.arm is not Arm.CANDIDATE or request.trial:
+        if request.trial:
             return
         for label, scorer in self._judged[request.case.suite]:
+            if request.arm is not (Arm.BASELINE if scorer.paired else Arm.CANDIDATE):
+                continue
             turn = (request.case.suite, label)
             if self._tried[turn] >= TRIED:
                 continue
@@ -236,7 +240,7 @@ def _chars(answer: _Answer) -> int:
 def _uncompared(candidate: Outcome, baseline: Outcome) -> Score | None:
     """The candidate's score where there is nothing to ask: an arm without a usable answer loses to one that has it."""
     if Status.INFRA_ERROR in (candidate.status, baseline.status):
-        return Score(value=None, explanation=_NOT_COMPARED)
+        return Score(value=None, explanation=NOT_COMPARED)
     if candidate.status is not Status.OK:
         return Score(value=0.0, explanation=FAULTS[candidate.kind or ""])
     if baseline.status is not Status.OK:

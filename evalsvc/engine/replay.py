@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from evalsvc.core.records import Score, Status
+from evalsvc.core.records import NOT_COMPARED, Score, Status
 from evalsvc.engine.follow_ups import MOST, readable, step_of, unanswered
 from evalsvc.errors import EvalsvcError, ScoringError
 from evalsvc.scoring.base import AskingScorer, FollowUp, Scorer
@@ -18,7 +18,6 @@ RAISED = (
     *(ArithmeticError, AssertionError, AttributeError, EvalsvcError, LookupError, OSError, RuntimeError, TypeError),
     ValueError,
 )
-_NOT_COMPARED = "there is no answer of the other arm to compare with"
 _NOT_THERE = "what was asked for it is not filed"
 
 
@@ -55,13 +54,13 @@ class Replay:
     def pair(self, scorer: AskingScorer, label: str) -> list[tuple[FiledAnswer, Again]]:
         """The candidate's score and, beside it, the baseline's, where that answered at all; this is the candidate's."""
         if self.other is None:
-            return [(self.answer, Missing(_NOT_COMPARED))]
+            return [(self.answer, Missing(NOT_COMPARED))]
         found = self._compared(scorer, label, self.answer, self.other)
         return [(self.answer, found), (self.other, _beside(found, self.answer, self.other))]
 
     def _compared(self, scorer: AskingScorer, label: str, candidate: FiledAnswer, baseline: FiledAnswer) -> Again:
         if Status.INFRA_ERROR in (candidate.status, baseline.status):
-            return Missing(_NOT_COMPARED)
+            return Missing(NOT_COMPARED)
         if candidate.status != Status.OK or baseline.status != Status.OK:
             return Score(value=float(candidate.status == Status.OK))
         if candidate.completion is None or baseline.completion is None:

@@ -254,7 +254,10 @@ def _own_judge(table: JobTable) -> Iterator[Fault]:
     judge = None if table.judge is None else _judge_spec(table.judge)
     for arm in Arm:
         if judge is not None and not judge.allow_self and judge.judges_itself(_arm_spec(_arm(table, arm))):
-            said = f"the {arm} would judge itself: name another model, or set allow_self = true (the record then warns)"
+            said = (
+                f"the {arm} would judge itself: name another model, or set allow_self = true (the record then warns)"
+                " where it is wanted, or only the name is the same"
+            )
             yield ("judge", "model"), said
 
 

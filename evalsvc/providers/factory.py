@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Literal
 
 from evalsvc.core.records import Completion, Request
@@ -23,19 +23,22 @@ def make_provider(
     timeout_s: float,
     max_bytes: int,
     transport: TransportName = "aiohttp",
+    secrets: Iterable[str] = (),
     azure_api_version: str | None = None,
 ) -> Provider:
     """The provider of one endpoint; to be called within the event loop it is used on.
 
     Chat and completions take the direct path on the transport named; ``api = "responses"``, and everything on Azure's
     versioned API, goes through the openai SDK, which is loaded with the first such request.
+    Neither the key nor any of ``secrets`` stands in what comes back.
 
     Raises:
         ConfigError: the transport is not installed.
     """
     limits: dict[str, Any] = {"connections": connections, "timeout_s": timeout_s, "max_bytes": max_bytes}
-    direct = OpenAIProvider(base_url=base_url, api_key=api_key, transport=make_transport(transport, **limits))
-    sdk = {"base_url": base_url, "api_key": api_key, "azure_api_version": azure_api_version, **limits}
+    asked: dict[str, Any] = {"base_url": base_url, "api_key": api_key, "secrets": tuple(secrets)}
+    direct = OpenAIProvider(**asked, transport=make_transport(transport, **limits))
+    sdk = {**asked, "azure_api_version": azure_api_version, **limits}
     return _EndpointProvider(direct, sdk)
 
 

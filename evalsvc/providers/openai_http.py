@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -10,8 +10,9 @@ import orjson
 from evalsvc.core.records import Completion, Request
 from evalsvc.errors import ProviderError, RequestRejected
 from evalsvc.providers.replies import completion_of
+from evalsvc.providers.secrets import Secrets
 from evalsvc.providers.streams import StreamedAnswer
-from evalsvc.providers.transport import Reply, Transport
+from evalsvc.providers.transport import Transport
 
 
 class OpenAIProvider:
@@ -21,12 +22,15 @@ class OpenAIProvider:
         base_url: up to and with the version (``https://api.openai.com/v1``).
         api_key: sent as a bearer token; None sends none.
         transport: owned by this provider, closed with it.
+        secrets: further keys that no answer may hold.
     """
 
-    def __init__(self, *, base_url: str, api_key: str | None, transport: Transport) -> None:
+    def __init__(
+        self, *, base_url: str, api_key: str | None, transport: Transport, secrets: Iterable[str] = ()
+    ) -> None:
         self._chat_url = f"{base_url.rstrip('/')}/chat/completions"
         self._text_url = f"{base_url.rstrip('/')}/completions"
-        self._key = api_key
+        self._secrets = Secrets([*secrets, api_key or ""])
         self._transport = transport
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key is not None:
@@ -39,13 +43,14 @@ class OpenAIProvider:
             url = self._chat_url if request.api == "chat" else self._text_url
             body = _encoded(body_of(request))
             if not request.stream:
-                reply = await self._transport.post(url, self._headers, body)
-                return completion_of(reply_without_key(reply, self._key))
+                reply = self._secrets.reply(await self._transport.post(url, self._headers, body))
+                completion = completion_of(reply)
+                return self._secrets.completion(completion) if b"\\" in reply.body else completion
             answer = StreamedAnswer()
             reply = await self._transport.stream(url, self._stream_headers, body, answer.take)
-            return completion_without_key(answer.completion(reply), self._key)
+            return self._secrets.completion(answer.completion(self._secrets.reply(reply)))
         except ProviderError as error:
-            raise without_key(error, self._key) from error.__cause__
+            raise self._secrets.error(error) from error.__cause__
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""
@@ -89,24 +94,3 @@ def prompt_of(request: Request) -> str:
         'api = "completions" takes one text and no system prompt: how a chat becomes a prompt is the model\'s own'
         ' template; use api = "chat"'
     )
-
-
-def reply_without_key(reply: Reply, key: str | None) -> Reply:
-    """The same answer, the key struck out before anything is read from it: no text of a model may hold it either."""
-    if key is None or key.encode() not in reply.body:
-        return reply
-    return replace(reply, body=reply.body.replace(key.encode(), b"[key]"))
-
-
-def completion_without_key(completion: Completion, key: str | None) -> Completion:
-    """The same for an answer that came in pieces."""
-    if key is None or key not in completion.text:
-        return completion
-    return replace(completion, text=completion.text.replace(key, "[key]"))
-
-
-def without_key(error: ProviderError, key: str | None) -> ProviderError:
-    """The same error, the key struck out wherever the server or a library repeated it."""
-    if key:
-        error.args = tuple(str(part).replace(key, "[key]") for part in error.args)
-    return error

@@ -8,7 +8,7 @@ the answer is read by our own mapping. Latency runs from the call of the SDK to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import aiohttp
@@ -18,9 +18,10 @@ import openai
 from evalsvc.core.records import Completion, Request
 from evalsvc.errors import DeadlineExceeded, Garbled, ProviderError, Unreachable
 from evalsvc.providers.aiohttp_transport import error_of
-from evalsvc.providers.openai_http import body_of, without_key
+from evalsvc.providers.openai_http import body_of
 from evalsvc.providers.replies import completion_of, raise_for
 from evalsvc.providers.responses import StreamedResponse, flat_tool, response_of
+from evalsvc.providers.secrets import Secrets
 from evalsvc.providers.streams import StreamedAnswer
 from evalsvc.providers.transport import CONNECT_S, Feed, Reply, is_stream, too_big
 
@@ -36,6 +37,7 @@ class OpenAISDKProvider:
         connections: most connections at once.
         timeout_s: hard limit of one attempt in seconds.
         max_bytes: most bytes of a body; a compressed one is refused, for none was asked for.
+        secrets: further keys that no answer may hold.
         azure_api_version: set for Azure's classic, versioned API.
     """
 
@@ -47,9 +49,10 @@ class OpenAISDKProvider:
         connections: int,
         timeout_s: float,
         max_bytes: int,
+        secrets: Iterable[str] = (),
         azure_api_version: str | None = None,
     ) -> None:
-        self._key = api_key
+        self._secrets = Secrets([*secrets, api_key or ""])
         omit = openai.Omit()
         self._extra_headers = {} if api_key else {"Authorization": omit, "api-key": omit}
         self._timeout_s = timeout_s
@@ -72,13 +75,13 @@ class OpenAISDKProvider:
         """See `Provider.complete`."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._ask(request)
+                return self._secrets.completion(await self._ask(request))
         except TimeoutError:
             raise DeadlineExceeded(f"no whole answer within {self._timeout_s:g} s") from None
         except ProviderError as error:
-            raise without_key(error, self._key) from error.__cause__
+            raise self._secrets.error(error) from error.__cause__
         except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError) as error:
-            raise without_key(_meaning(error), self._key) from error
+            raise self._secrets.error(_meaning(error)) from error
 
     async def _ask(self, request: Request) -> Completion:
         answer = StreamedResponse() if request.api == "responses" else StreamedAnswer()
@@ -89,14 +92,15 @@ class OpenAISDKProvider:
                 response: httpx2.Response = raw.http_response
                 feed.head(response.status_code, response.headers)
                 if not request.stream or not is_stream(response.status_code, response.headers):
-                    reply = feed.whole(await response.aread())
+                    reply = self._secrets.reply(feed.whole(await response.aread()))
                     return response_of(reply) if request.api == "responses" else completion_of(reply)
                 async for piece in response.aiter_bytes():
                     if feed.piece(piece):
                         break
                 return answer.completion(feed.whole(b""))
         except openai.APIStatusError as error:
-            raise_for(Reply(error.status_code, error.response.headers, error.response.content, 0.0, 0.0))
+            reply = Reply(error.status_code, error.response.headers, error.response.content, 0.0, 0.0)
+            raise_for(self._secrets.reply(reply))
         except (httpx2.HTTPError, aiohttp.ClientError) as error:
             return answer.completion(feed.broken_by(_meaning(error)))
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from evalsvc.core.records import Case, Completion, Score
+from evalsvc.core.records import Case, Completion, CountedScore, Score
 from evalsvc.scoring.base import AskingScorer, FollowUp, scorer
 from evalsvc.scoring.judge_canaries import canary_texts
 from evalsvc.scoring.judge_prompt import Bench, answer_of, exhibits_of
@@ -97,7 +97,7 @@ class Judge(AskingScorer):
         return self._ask("judge", case, answer_of(completion), lambda said: self._read(said.text))
 
     def canaries(self, case: Case, completion: Completion) -> Iterator[tuple[str, FollowUp]]:  # noqa: ARG002 - graded alone
-        """Each in the place of the answer; a verdict beyond the middle is what none of them deserves."""
+        """Each in the place of the answer; the middle, or more, is what none of them deserves."""
         for name, text in canary_texts(case, self.verdicts.best):
             yield name, self._ask("", case, text, lambda said: self._read_canary(said.text))
 
@@ -119,10 +119,12 @@ class Judge(AskingScorer):
 
     def _read(self, text: str) -> Score:
         word, reasoning = self.verdicts.read(text)
-        return Score(value=self.verdicts.worth[word], explanation=f"verdict {word}: {quote(reasoning)}")
+        worth = self.verdicts.worth[word]
+        return CountedScore(value=worth, explanation=f"verdict {word}: {quote(reasoning)}", parts=(worth,))
 
     def _read_canary(self, text: str) -> Score:
         verdicts = self.verdicts
         word, reasoning = verdicts.read(text)
-        fooled = verdicts.worth[word] > verdicts.middle
-        return Score(value=float(fooled), explanation=f"verdict {word}: {quote(reasoning)}")
+        worth = verdicts.worth[word]
+        said = f"verdict {word}: {quote(reasoning)}"
+        return CountedScore(value=float(worth >= verdicts.middle), explanation=said, parts=(worth,))

@@ -114,7 +114,8 @@ def _agreed(shown_first: float, worth: float, reasoning: str) -> CountedScore:
 
 def _preferred(text: str, canary: str) -> Score:
     word, reasoning = _VERDICTS.read(text)
-    return Score(value=float(word == canary), explanation=f"verdict {word}: {quote(reasoning)}")
+    worth = 0.5 if word == "tie" else float(word == canary)
+    return CountedScore(value=float(word == canary), explanation=f"verdict {word}: {quote(reasoning)}", parts=(worth,))
 
 
 def _in_first_place(case: Case, name: str) -> bool:

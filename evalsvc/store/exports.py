@@ -65,7 +65,7 @@ class Exports:
             after = (rows[-1].position, rows[-1].arm, rows[-1].trial, rows[-1].step)
 
     async def filed(self, job_id: str, *, after: int, limit: int) -> tuple[list[dict[str, Any]], int | None]:
-        """Outcomes of a job in the order they were filed, JSON-ready, in one query: a page and the next one's ``after``.
+        """A page of outcomes in the order they were filed, JSON-ready, and the next page's ``after``: one query.
 
         Each has the fields of an `OutcomeRow` and its number ``seq``, which grows; they are those above ``after``, at
         most ``limit``, or fewer that are long. None after the last page. Raises `JobNotFound`.

@@ -165,6 +165,15 @@ class JobStore:
         sql = f"SELECT {_COLUMNS} FROM jobs {older} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - the same
         return [_job(row) for row in await self._reader.rows(sql, (*which, limit))]
 
+    async def latest(self, limit: int) -> list[JobRow]:
+        """The jobs in hand, then those that ended, then those that wait; of each kind the newest first."""
+        states = (_marks(IN_HAND), _marks(ENDED))
+        order = f"state IN ({states[0]}) DESC, state IN ({states[1]}) DESC, created_at DESC, id DESC"
+        chosen = f"SELECT id FROM jobs ORDER BY {order} LIMIT ?"  # noqa: S608 - constants only
+        sql = f"SELECT {_COLUMNS} FROM jobs WHERE id IN ({chosen}) ORDER BY {order}"  # noqa: S608 - the same
+        which = (*IN_HAND, *ENDED)
+        return [_job(row) for row in await self._reader.rows(sql, (*which, limit, *which))]
+
     async def queue(self, limit: int, *, below: float = inf) -> list[tuple[str, int]]:
         """Submitted jobs that wait, the next one first: (id, requests left), of those with fewer than ``below`` left.
 

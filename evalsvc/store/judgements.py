@@ -30,13 +30,17 @@ _Place = tuple[str, str]
 _Scored = tuple[float, int]
 
 
-async def judgements(reader: Reader, job_id: str, judged: Labels) -> tuple[JudgedScores, ...]:
+async def judgements(
+    reader: Reader, job_id: str, judged: Labels, pass_at: Mapping[tuple[str, str], float]
+) -> tuple[JudgedScores, ...]:
     """What is to be known of every judged scorer of a job, in the order of ``judged`` (by suite, the labels).
+
+    ``pass_at`` is, by suite and label, the score from which on a case passes: a canary that does has fooled the judge.
 
     Raises:
         ValueError, TypeError, LookupError: rows that evalsvc cannot have written.
     """
-    gather = {(suite, label): _Gatherer() for suite, labels in judged.items() for label in labels}
+    gather = {(suite, label): _Gatherer(pass_at[suite, label]) for suite, labels in judged.items() for label in labels}
     if not gather:
         return ()
     for suite, step, scores in await reader.rows(_CANARIES, (job_id, CANARY)):
@@ -44,7 +48,7 @@ async def judgements(reader: Reader, job_id: str, judged: Labels) -> tuple[Judge
         given = orjson.loads(scores).get(label) if label is not None else None
         if label is not None and given is not None:
             name = step.removeprefix(f"{label}{CANARY}").partition("/")[0]
-            gather[suite, label].canary(name, given["value"])
+            gather[suite, label].canary(name, given)
     async for chunk in reader.stream(_ANSWERS, (job_id,)):
         for suite, position, trial, arm, scores, length in chunk:
             given = orjson.loads(scores)
@@ -66,14 +70,20 @@ class _Case:
 class _Gatherer:
     """Takes the rows of one judged scorer; answers come by case, trial and arm."""
 
+    pass_at: float
     canaries: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    verdicts: Counter[float] = field(default_factory=Counter)
     orders: Counter[tuple[float, float]] = field(default_factory=Counter)
     cases: dict[int, _Case] = field(default_factory=dict)
     place: tuple[int, int] | None = None
     arms: dict[Arm, _Scored] = field(default_factory=dict)
 
-    def canary(self, name: str, value: float | None) -> None:
-        self.canaries[name].update(asked=1, answered=int(value is not None), fooled=int((value or 0) > 0.5))
+    def canary(self, name: str, given: Mapping[str, Any]) -> None:
+        value: float | None = given["value"]
+        worth: Sequence[float] = given.get("parts") or ()
+        fooled = (value or 0) > 0.5 or any(part >= self.pass_at for part in worth)
+        self.canaries[name].update(asked=1, answered=int(value is not None), fooled=int(fooled))
+        self.verdicts.update(worth)
 
     def answer(self, place: tuple[int, int], arm: Arm, given: Mapping[str, Any], length: int) -> None:
         if place != self.place:
@@ -83,6 +93,8 @@ class _Gatherer:
         if value is None:
             return
         self.arms[arm] = value, max(1, length)
+        if arm is Arm.CANDIDATE or len(parts) == 1:  # the verdicts on a pair stand with both its answers
+            self.verdicts.update(parts)
         if arm is Arm.CANDIDATE and _both_verdicts(parts):
             self.orders[parts[0], parts[1]] += 1
         if len(self.arms) == len(Arm):
@@ -100,6 +112,7 @@ class _Gatherer:
             suite=suite,
             label=label,
             canaries={name: CanaryCount(**self.canaries[name]) for name in sorted(self.canaries)},
+            verdicts={worth: self.verdicts[worth] for worth in sorted(self.verdicts)},
             orders={pair: self.orders[pair] for pair in sorted(self.orders)},
             delta=_means((case.delta, case.trials) for case in self.cases.values()),
             log_length=_means((case.log_length, case.trials) for case in self.cases.values()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from evalsvc.core.evidence import ArmTotals, Evidence, ExtractCount, LatencySamples
-from evalsvc.core.records import NOTHING_EXTRACTED, Arm, Job, Role, Status
+from evalsvc.core.records import NOT_COMPARED, NOTHING_EXTRACTED, Arm, Job, Role, Status
 from evalsvc.core.repeats import Repeats
 from evalsvc.core.view import AnswerView, FlippedCase, ReportView, said
 from evalsvc.store.calibrations import newest_calibration
@@ -43,6 +43,15 @@ SELECT o.arm, a.value ->> 4, COUNT(*) FROM outcomes o, json_each(o.attempts) a
 WHERE o.job_id = ? AND o.step = 'answer' AND json_array_length(o.attempts) > 1
     AND a.key < json_array_length(o.attempts) - 1
 GROUP BY 1, 2 ORDER BY 1, 2"""
+
+# Of answers without a score, those whose scorer asked for one and got none. A pair's is the other arm's to give, too.
+_UNANSWERED = """
+SELECT arm, who, COUNT(*) FROM (
+    SELECT arm, CASE WHEN why = ? THEN 'other arm' WHEN suite IN (SELECT value FROM json_each(?)) THEN 'judge'
+                     WHEN why LIKE 'the model gave no answer: %' THEN 'model' END AS who
+    FROM (SELECT arm, suite, (SELECT s.value ->> 'explanation' FROM json_each(o.scores) s LIMIT 1) AS why
+          FROM outcomes o WHERE job_id = ? AND step = 'answer' AND status = 'ok' AND score IS NULL))
+WHERE who IS NOT NULL GROUP BY arm, who ORDER BY arm, who"""
 
 _EXTRACTS = """
 SELECT arm, COUNT(*),
@@ -88,9 +97,11 @@ class Views:
         scores = self.scores(job, job_id)
         tables = await scores.read(ends=ends)
         totals, simulated = await self._totals(job_id)
+        if judged is not None and any(arm.scoring_errors for arm in totals.values()):
+            totals = await self._apart(job, job_id, totals, judged)
         asked_judge, follow_ups = (None, {}) if judged is None else await FollowUpRows(self._db).totals(job_id, judged)
         return Evidence(
-            judged=await judgements(self._db, job_id, judged) if judged else None,
+            judged=await judgements(self._db, job_id, judged, _pass_marks(job)) if judged else None,
             asked_judge=asked_judge,
             follow_ups=follow_ups,
             tables=tables,
@@ -153,6 +164,20 @@ class Views:
             for arm in Arm
         }
         return totals, any(row[10] for row in rows)
+
+    async def _apart(
+        self, job: Job, job_id: str, totals: Mapping[Arm, ArmTotals], judged: Labels
+    ) -> dict[Arm, ArmTotals]:
+        """The totals, with what nobody answered apart from what a scorer raised on."""
+        suites = [suite.name for suite in job.suites if suite.scorers[0].label in judged.get(suite.name, ())]
+        rows = await self._db.rows(_UNANSWERED, (NOT_COMPARED, orjson.dumps(suites).decode(), job_id))
+        found: dict[Arm, dict[str, int]] = {arm: {} for arm in totals}
+        for arm, who, count in rows:
+            found[Arm(arm)][who] = count
+        return {
+            arm: replace(each, unanswered=found[arm], scoring_errors=each.scoring_errors - sum(found[arm].values()))
+            for arm, each in totals.items()
+        }
 
     async def _extracts(self, job: Job, job_id: str) -> AsyncIterator[ExtractCount]:
         for suite in job.suites:
@@ -217,6 +242,10 @@ class _LatencyGatherer:
             missing=self.missing,
             tainted=self.tainted,
         )
+
+
+def _pass_marks(job: Job) -> dict[tuple[str, str], float]:
+    return {(suite.name, scorer.label): scorer.pass_at for suite in job.suites for scorer in suite.scorers}
 
 
 def _ascending(values: array[float]) -> array[float]:

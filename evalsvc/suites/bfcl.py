@@ -156,6 +156,8 @@ def _expected(row: Row, case_id: str, truths: _Truths) -> list[dict[str, Any]]:
     for index, call in enumerate(calls):
         if type(call) is not dict:
             raise wrong(("ground_truth", index), f"an object {wanted}", call)
+        if not call:
+            raise Fault("an empty object names no call; [] says that none is wanted", ("ground_truth", index))
     return [{name: arguments} for call in calls for name, arguments in call.items()]
 
 

@@ -29,6 +29,9 @@ def inspect_samples(row: Row) -> Draft:
     for key in _NEEDS_SANDBOX:
         if row.get(key):
             raise Fault("a sample that runs in a sandbox cannot be read: models are asked, nothing is executed", (key,))
+    if row.get("expected") is not None and row.get("target") is not None:
+        said = 'both "expected" and "target" say what is right; remove one, or name the format that is meant'
+        raise Fault(said, ("target",))
     if row.get("choices") and isinstance(row.get("target"), list) and len(row["target"]) > 1:
         said = (
             "several right choices cannot be read: they are to be given together, and one of them would be taken here"

@@ -152,12 +152,15 @@ def test_no_other_address_is_listened_on_without_tokens(evalsvc: Any, tmp_path: 
 
 
 def test_no_secret_is_anywhere(
-    serve: Any, upstream: Any, write_job: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    serve: Any, upstream: Any, chat: Any, write_job: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     def leak(body: dict[str, Any]) -> tuple[int, bytes]:
-        key = CANARY if body["model"] == "cand" else FILED_CANARY
-        said = f"bad key {key} in Bearer {key}"
-        return 400, json.dumps({"error": {"message": said}}).encode()
+        # each endpoint repeats the other's key, too, and one writes it in JSON's other ways
+        said = f"bad key {CANARY} in Bearer {FILED_CANARY}"
+        if body["model"] == "cand":
+            return 400, json.dumps({"error": {"message": said}}).encode()
+        text = "".join(f"\\u{ord(letter):04x}" for letter in said)
+        return 200, chat("TEXT").replace(b"TEXT", text.encode())
 
     server = upstream(leak)
     job = write_job(ROWS, url=server.url, endpoint='api_key_env = "UP_KEY"')

@@ -8,13 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+
+from evalsvc.decide.schema import schema
 
 ROWS = [{"id": f"c{n}", "input": f"Q{n}", "expected": f"A{n}"} for n in range(8)]
 JUDGED = 'also = [{ name = "judge", rubric = "Right?" }, { name = "judge_pair", label = "duel", rubric = "Better?" }]\n'
 JUDGE = '[judge]\nendpoint = "up"\nmodel = "court"\nparams = { temperature = 0 }\n'
 #: Canaries of a case: eight of each of the two scorers, on five cases.
 CANARIES = 8 * 2 * 5
+ARMS = ("candidate", "baseline")
 
 
 def reply(content: str, **choice: Any) -> tuple[int, bytes]:
@@ -58,14 +62,15 @@ def test_a_judged_job_is_recorded_counted_and_recomputed(
     assert len(answers) == 16
     assert all(set(json.loads(row[4])) == {"exact_match", "judge", "duel"} for row in answers)
     assert len(rows) == 16 + 16 + 16 + CANARIES  # answers, judge of each, both orders of each pair
-    assert {row[1] for row in rows if row[0] == "baseline"} == {"answer", "judge/judge"}
+    beside = {arm: {row[1].split("/")[0] for row in rows if row[0] == arm and "canary" in row[1]} for arm in ARMS}
+    assert beside == {"candidate": {"judge"}, "baseline": {"duel"}}  # a candidate that is one would hide them
     judge = record["judge"]
     assert judge["requests"] == len(rows) - 16
     assert judge["attempts"] + judge["cached"] == judge["requests"]
     assert judge["attempts"] == sum(body["model"] == "court" for body in server.asked)
     assert judge["tokens"] == {"input": 10 * judge["attempts"], "output": 2 * judge["attempts"]}
     assert judge["cost"] == 10 * judge["attempts"]
-    for arm in ("candidate", "baseline"):
+    for arm in ARMS:
         of_arm = record["arms"][arm]
         assert (of_arm["requests"], of_arm["attempts"], of_arm["tokens"]["input"], of_arm["cost"]) == (8, 8, 80, 80)
         assert (of_arm["follow_ups"], of_arm["latency"]["n"], of_arm["served_models"]) == (None, 8, ["served"])
@@ -152,6 +157,34 @@ def test_a_judge_that_gives_no_verdict_leaves_its_scores_missing(
         assert (given["judge"]["value"], given["duel"]["value"]) == (None, None)
         assert given["judge"]["explanation"].startswith(words)
     assert record["judge"]["trusted"] is False
+    assert not any("unscored" in warning for warning in record["warnings"])  # their primary score is there
+    assert evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json"))).code == 0
+
+
+def test_answers_without_a_verdict_are_not_laid_at_their_scorers_door(
+    upstream: Any, write_job: Any, evalsvc: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Of six cases the judge is silent on one, and says what is no verdict on another; one has no answer to compare."""
+
+    def answer(body: dict[str, Any]) -> tuple[int, bytes]:
+        asked = json.dumps(body)
+        if body["model"] == "court" and "Q1" in asked:
+            return reply("", finish_reason="length")
+        if body["model"] == "court" and "Q2" in asked:
+            return reply("5")
+        if body["model"] == "base" and "Q3" in asked:
+            return 400, b"{}"
+        return court(body)
+
+    server = upstream(answer)
+    path = write_job(ROWS[:6], url=server.url, scorer='{ name = "judge_pair", rubric = "Better?" }', more=JUDGE)
+    record = evalsvc("run", path, "--json").record
+    unscored = [warning for warning in record["warnings"] if "unscored" in warning]
+    assert unscored == [
+        "candidate: 2 of 6 answers unscored: the judge gave no verdict on them",
+        "candidate: 1 of 6 answers unscored: the other arm has no answer to compare them with",
+        "baseline: 2 of 6 answers unscored: the judge gave no verdict on them",
+    ]
     assert evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json"))).code == 0
 
 
@@ -171,7 +204,12 @@ def test_the_model_is_asked_about_the_reference(
     server = upstream(echoes)
     more = 'also = [{ name = "perplexity", mode = "reference" }]'
     record = evalsvc("run", write_job(ROWS, url=server.url, more=more), "--json").record
-    assert record["suites"][0]["scores"]["perplexity"]["candidate"] == pytest.approx(1.6487212707)
+    suite = record["suites"][0]
+    assert suite["scores"]["perplexity"]["candidate"] == pytest.approx(1.6487212707)
+    assert suite["pass_rates"]["perplexity"] is None  # nothing passes or fails by a number beyond 1
+    assert suite["pass_rates"]["exact_match"]["candidate"]["passes"] == 8
+    jsonschema_rs.validator_for(schema()).validate(record)
+    assert "perplexity, passes" not in next((tmp_path / "evalsvc-out").glob("*/report.html")).read_text()
     asked = [body for body in server.asked if "prompt" in body]
     assert len(asked) == 16
     assert asked[0].items() >= {"echo": True, "logprobs": 1, "max_tokens": 0}.items()

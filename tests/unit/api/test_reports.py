@@ -39,7 +39,8 @@ async def test_a_report_is_a_file_that_may_do_nothing(house_of: Any) -> None:
     house, _ = await house_of("import os, sys; print(sys.argv[1:], os.environ['COLUMNS'])")
     async with house.client() as client:
         answer = await client.get("/api/v1/jobs/d/report?format=text&width=77&color=true")
-    assert answer.text == "['report', '--format', 'text', '--color', '--db', '/x/e.db', '--', 'd'] 77\n"
+    asked = ["report", "--format", "text", "--arm", "candidate", "--color", "--db", "/x/e.db", "--", "d"]
+    assert answer.text == f"{asked} 77\n"
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["content-disposition"] == 'attachment; filename="evalsvc-d.txt"'
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -110,6 +111,15 @@ async def test_nothing_recorded_is_an_empty_file(house_of: Any) -> None:
     async with house.client() as client:
         answer = await client.get("/api/v1/jobs/q/report?format=csv")
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_a_log_of_either_arm_may_be_asked_for(house_of: Any, problem: Any) -> None:
+    house, _ = await house_of("import sys; print(sys.argv[1:])")
+    async with house.client() as client:
+        told = (await client.get("/api/v1/jobs/d/report?format=text&arm=baseline")).text
+        wrong = problem(await client.get("/api/v1/jobs/d/report?format=text&arm=judge"), 422)
+    assert "'--arm', 'baseline'" in told
+    assert wrong["where"]["key"] == "arm"
 
 
 async def test_half_a_report_has_no_end() -> None:

@@ -142,3 +142,14 @@ async def test_more_than_are_shown_are_no_trouble(house: House) -> None:
     assert house("evalsvc_job_state") == 20
     assert house("evalsvc_jobs", state="running") == 25
     assert A in house.telemetry.jobs["j24"].models
+
+
+async def test_jobs_in_hand_are_shown_however_many_wait(house: House) -> None:
+    await house.file("a-running", [1.0])
+    for number in range(25):
+        await house.jobs.create(a_job(), [], job_id=f"b{number:02}", endpoints={}, now=2.0, document=DOCUMENT)
+    await house.gauges.seed()
+    assert house("evalsvc_job_state", eval_job="a-running", state="running") == 1
+    assert house("evalsvc_job_pass_ratio", eval_job="a-running") == 1
+    assert house("evalsvc_job_state") == 20
+    assert house("evalsvc_job_state", eval_job="b24", state="queued") == 1

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from evalsvc.app.spend import Usual, spend, usual_after, usual_before
-from evalsvc.core.evidence import ArmTotals
-from evalsvc.core.records import Arm, ArmSpec, Job
+from evalsvc.app.spend import JUDGE, Beyond, Usual, judge_after, spend, usual_after, usual_before
+from evalsvc.core.evidence import ArmTotals, FollowUpTotals
+from evalsvc.core.records import Arm, ArmSpec, Job, JudgeSpec
 from evalsvc.providers.settings import EndpointSettings
 
 EACH: dict[str, Usual] = {arm: Usual(chars_a_token=4, answer_tokens=100, answer_s=2) for arm in Arm}
@@ -102,3 +103,43 @@ def test_a_pilot_measures_tokens_and_seconds() -> None:
     unknown = usual_after(before, totals(10, None, 70), chars=900, answer_s=None)
     assert unknown == before
     assert usual_after(before, totals(0, 0, 0), chars=900, answer_s=None) == before
+
+
+def test_what_scores_ask_beyond_the_answers_is_paid_for_too() -> None:
+    judged = replace(job(trials=2), judge=JudgeSpec(endpoint="c", model="j", system="1234"))
+    priced = endpoint(price_in=2.0, price_out=10.0)
+    usual = {**EACH, JUDGE: Usual(chars_a_token=4, answer_tokens=50, answer_s=2)}
+    beyond = {
+        JUDGE: Beyond(requests=60, chars=6000, output_tokens=3000),
+        Arm.CANDIDATE: Beyond(requests=20, chars=800, output_tokens=0),
+    }
+    ends = {"a": priced, "b": priced, "c": endpoint(price_in=1.0, price_out=1.0, rpm=10)}
+    found = spend(judged, ends, usual, cases=10, chars=400, beyond=beyond)
+    candidate = found.arms[Arm.CANDIDATE]
+    assert (candidate.requests, candidate.follow_ups, candidate.input_tokens) == (40, 20, (800 + 800) / 4)
+    assert candidate.output_tokens == 2000
+    assert found.judge is not None
+    assert (found.judge.requests, found.judge.follow_ups) == (60, 60)
+    assert found.judge.input_tokens == (6000 + 60 * 4) / 4
+    assert found.judge.cost == pytest.approx((1560 + 3000) / 1e6)
+    assert found.requests == 40 + 20 + 60
+    assert found.cost == pytest.approx((400 * 2 + 2000 * 10 + 200 * 2 + 2000 * 10 + 4560) / 1e6)
+    assert (found.seconds, found.bound) == (360, "rpm = 10 of c")
+    unpriced = spend(judged, {**ends, "c": endpoint()}, usual, cases=10, chars=400, beyond=beyond)
+    assert unpriced.cost is None
+
+
+def test_a_rate_is_that_of_answers_alone() -> None:
+    beyond: dict[str, Beyond] = {arm: Beyond(requests=1000, chars=0, output_tokens=0) for arm in Arm}
+    ends = {"a": endpoint(max_in_flight=5000), "b": endpoint(max_in_flight=5000)}
+    found = spend(job(rate=4.0), ends, EACH, cases=1000, chars=4000, beyond=beyond)
+    assert (found.seconds, found.bound) == (500, "rate = 4 of the job")
+
+
+def test_a_pilot_shows_how_much_the_judge_says() -> None:
+    asked = FollowUpTotals(
+        requests=30, failed=0, attempts=20, cached=10, input_tokens=5, output_tokens=800, served_models=()
+    )
+    assert judge_after(Usual(), asked) == Usual(answer_tokens=40, tokens_from="pilot")
+    for nothing in (None, replace(asked, attempts=0), replace(asked, output_tokens=None)):
+        assert judge_after(Usual(), nothing) == Usual()

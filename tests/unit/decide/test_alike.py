@@ -96,3 +96,12 @@ def test_what_is_not_shared_in_words() -> None:
     assert uncovered(everything) == (
         "1,000 only in the first job, 2 only in the second job, 3 with one id and another content, 4 not asked in both"
     )
+
+
+def test_a_score_beside_another_baseline_is_another_score() -> None:
+    pairs = replace(JOB, suites=(replace(SUITE, scorers=(ScorerSpec(name="judge_pair", label="p"),)),))
+    other = replace(pairs, arms={**pairs.arms, Arm.BASELINE: replace(ARM, model="n")})
+    assert [each.what for each in differences(pairs, other, Arm.CANDIDATE, simulated=(False, False))] == [
+        "baseline.model"
+    ]
+    assert not list(differences(pairs, pairs, Arm.CANDIDATE, simulated=(False, False)))

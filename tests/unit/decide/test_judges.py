@@ -24,6 +24,7 @@ def judged(
     *,
     suite: str = "target-suite",
     label: str = "exact",
+    verdicts: Mapping[float, int] | None = None,
     orders: Mapping[tuple[float, float], int] | None = None,
     delta: Any = (),
     log_length: Any = (),
@@ -33,6 +34,7 @@ def judged(
         suite=suite,
         label=label,
         canaries=found,
+        verdicts={0.0: 40, 1.0: 60} if verdicts is None else verdicts,
         orders=orders or {},
         delta=array("d", delta),
         log_length=array("d", log_length),
@@ -74,6 +76,24 @@ def test_one_scorer_that_fails_is_enough() -> None:
     assert distrust([judged(), judged({}, suite="b", label="x")]) == "no canary was put to it (suite b, scorer x)"
     assert distrust([judged(), FOOLED]) == "it fell for 5 of 10 canaries (suite target-suite, scorer exact)"
     assert distrust([]) is not None
+
+
+def test_a_judge_that_says_the_same_of_everything_knows_no_difference() -> None:
+    why = "it says the same of everything it is shown, canaries included (suite target-suite, scorer exact)"
+    assert distrust([judged(verdicts={0.5: 840})]) == why
+    assert distrust([judged(verdicts={0.5: 839, 0.0: 1})]) is None
+    assert distrust([judged(verdicts={})]) is None, "a scorer of somebody else that does not tell its verdicts"
+
+
+def test_canaries_speak_for_the_model_that_answered_them() -> None:
+    asked = FollowUpTotals(
+        requests=9, failed=0, attempts=9, cached=0, input_tokens=1, output_tokens=1, served_models=("judge-1",)
+    )
+    assert distrust([judged()], asked) is None
+    changed = replace(asked, served_models=("judge-1", "judge-mini"))
+    assert distrust([judged()], changed) == (
+        "its canaries say nothing of models that answered later: judge-1, judge-mini did"
+    )
 
 
 def evidence(make: Any, *found: JudgedScores) -> Evidence:

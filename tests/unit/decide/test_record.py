@@ -138,12 +138,16 @@ def test_gates(record: dict[str, Any]) -> None:
 
 def test_warnings_name_arm_and_count(make: Any) -> None:
     quiet = make.totals(kinds={"truncated": 20, "refused": 20})
-    loud = make.totals(kinds={"truncated": 21, "refused": 30}, scoring_errors=1, repaired=2)
+    nobody = {"judge": 3, "model": 4, "other arm": 5}
+    loud = make.totals(kinds={"truncated": 21, "refused": 30}, scoring_errors=1, unanswered=nobody, repaired=2)
     evidence = make.evidence(totals={Arm.CANDIDATE: loud, Arm.BASELINE: quiet})
     assert decide.record.warnings_of(evidence) == [
         "candidate: 21 of 1000 answers (2.1%) cut off: the scores measure the token limit as much as the model",
         "candidate: 30 of 1000 answers (3.0%) refused",
         "candidate: 1 of 1000 answers unscored: their scorer raised",
+        "candidate: 3 of 1000 answers unscored: the judge gave no verdict on them",
+        "candidate: 4 of 1000 answers unscored: the model gave no answer to what their scorer asked",
+        "candidate: 5 of 1000 answers unscored: the other arm has no answer to compare them with",
         "candidate: 2 of 1000 answers mended before they could be stored",
     ]
 

@@ -110,7 +110,8 @@ def test_nobody_judges_himself_unless_that_is_wanted(tmp_path: Path, arm: str) -
         jobfile.read(write(tmp_path, text=own))
     assert jobfile.read(write(tmp_path, text=own, more="allow_self = true")).job.judge is not None
     elsewhere = own.replace('[judge]\nendpoint = "sim"', '[judge]\nendpoint = "openai"')
-    assert jobfile.read(write(tmp_path, text=elsewhere)).job.judge is not None
+    with pytest.raises(JobError, match="or only the name is the same"):
+        jobfile.read(write(tmp_path, text=elsewhere))
 
 
 def test_a_judged_scorer_needs_a_judge_and_a_judge_a_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_the_server_is_asked_for_the_form_of_a_verdict_unless_it_cannot() -> Non
     assert judge(structured=False).follow_up(CASE, Completion(text="18")).params == {}
 
 
-def test_canaries_stand_where_the_answer_stands_and_fool_beyond_the_middle() -> None:
+def test_canaries_stand_where_the_answer_stands_and_fool_from_the_middle_on() -> None:
     canaries = dict(judge().canaries(CASE, Completion(text="18")))
     shown = {name: data_of(asked)["answer"] for name, asked in canaries.items()}
     assert shown["null-blank"] == " "
@@ -114,12 +114,12 @@ def test_canaries_stand_where_the_answer_stands_and_fool_beyond_the_middle() -> 
     assert all(re.fullmatch(r"[a-z-]+", name) and asked.step == "" for name, asked in canaries.items())
     for asked in canaries.values():
         values = [cast("Score", asked.read(said(point))).value for point in range(1, 6)]
-        assert values == [0, 0, 0, 1, 1]
+        assert values == [0, 0, 1, 1, 1]
         with pytest.raises(ScoringError):
             asked.read(Completion(text="5"))
 
 
-def test_a_canary_of_labels_fools_beyond_the_middle_of_what_they_are_worth() -> None:
+def test_a_canary_of_labels_fools_from_the_middle_of_what_they_are_worth() -> None:
     (_, asked), *_ = judge(labels={"good": 0.6, "fair": 0.5, "bad": 0.1}).canaries(CASE, Completion(text="18"))
     assert [cast("Score", asked.read(said(word))).value for word in ("good", "fair", "bad")] == [1, 1, 0]
 

@@ -195,6 +195,7 @@ async def test_outcomes_are_paged_in_the_order_they_were_filed(filing: Any) -> N
         for name in jobs:
             await filing.file_outcomes(name, [filing.outcome(cases[number][1], "candidate", 1.0)])
     first, after = await exports.filed("b", after=0, limit=3)
+    assert after is not None
     assert after == first[-1]["seq"]
     rest, end = await exports.filed("b", after=after, limit=3)
     assert [row["case_id"] for row in (*first, *rest)] == ["c5", "c0", "c3", "c1"]
@@ -213,7 +214,8 @@ async def test_a_page_of_long_answers_ends_early(filing: Any, monkeypatch: pytes
         replace(filing.outcome(case, "candidate", 1.0), completion=Completion(text="é" * 1000)) for _, case in cases
     ]
     await filing.file("a", filing.job("s"), cases, longest)
-    exports, pages, after = Exports(filing.database), list[list[Any]](), 0
+    exports, pages = Exports(filing.database), list[list[Any]]()
+    after: int | None = 0
     while after is not None:
         page, after = await exports.filed("a", after=after, limit=8)
         pages.append([row["case_id"] for row in page])
@@ -229,3 +231,18 @@ async def test_a_filed_outcome_is_the_row_of_the_exports(filing: Any) -> None:
     ((row,),) = [chunk async for chunk in exports.outcomes("a")]
     ((filed,), _) = await exports.filed("a", after=0, limit=1)
     assert filed == {"seq": filed["seq"], **asdict(row), "finished_at": rfc3339(row.finished_at)}
+
+
+async def test_the_latest_jobs_are_those_in_hand_then_those_that_ended(filing: Any) -> None:
+    jobs = JobStore(filing.database)
+    for number, job_id in enumerate(("running", "failed", "done", "old", "paused", "new")):
+        await submit(filing, job_id, now=number)
+    for job_id in ("running", "paused"):
+        await jobs.start(job_id, now=10)
+    await jobs.move("paused", JobState.PAUSED)
+    await jobs.move("failed", JobState.FAILED, now=11)
+    await jobs.start("done", now=10)
+    await filing.decide("done", RECORD, now=12)
+    latest = [row.id for row in await jobs.latest(9)]
+    assert latest == ["paused", "running", "done", "failed", "new", "old"]
+    assert [row.id for row in await jobs.latest(3)] == latest[:3]

@@ -32,9 +32,10 @@ class Rows:
     def follow_up(self, name: str, step: str, **scores: Score) -> None:
         self.outcomes.append(self.filing.outcome(self.by_id[name], "candidate", 1.0, step=step, scores=scores))
 
-    async def read(self, judged: dict[str, list[str]]) -> Any:
+    async def read(self, judged: dict[str, list[str]], pass_at: float = 1.0) -> Any:
         await self.filing.file("j", self.filing.job("one", "two", trials=self.trials), self.cases, self.outcomes)
-        return await judgements(self.filing.database, "j", judged)
+        marks = {(suite, label): pass_at for suite, labels in judged.items() for label in labels}
+        return await judgements(self.filing.database, "j", judged, marks)
 
 
 def score(value: float | None, *parts: float) -> Score:
@@ -57,6 +58,24 @@ async def test_canaries_are_counted_by_suite_label_and_name(filing: Any) -> None
     }
     assert second.canaries == {"dot": CanaryCount(asked=1, answered=1, fooled=1)}
     assert third.canaries == {"dot": CanaryCount(asked=1, answered=1, fooled=1)}
+
+
+async def test_a_canary_that_passes_has_fooled_the_judge(filing: Any) -> None:
+    rows = Rows(filing)
+    rows.follow_up("a", "help/canary/dot", help=score(0.0, 0.25))
+    rows.follow_up("b", "help/canary/dot", help=score(0.0, 0.0))
+    (found,) = await rows.read({"one": ["help"]}, pass_at=0.25)
+    assert found.canaries == {"dot": CanaryCount(asked=2, answered=2, fooled=1)}
+
+
+async def test_every_verdict_counts_once_those_on_canaries_too(filing: Any) -> None:
+    rows = Rows(filing)
+    rows.follow_up("a", "help/canary/dot", help=score(0.0, 0.0))
+    rows.answer("a", Arm.CANDIDATE, 10, help=score(0.5, 0.5), pair=score(0.5, 1.0, 0.0))
+    rows.answer("a", Arm.BASELINE, 10, help=score(1.0, 1.0), pair=score(0.5))
+    help_, pair = await rows.read({"one": ["help", "pair"]})
+    assert help_.verdicts == {0.0: 1, 0.5: 1, 1.0: 1}
+    assert pair.verdicts == {0.0: 1, 1.0: 1}
 
 
 async def test_verdicts_in_both_orders_are_counted_once_a_pair(filing: Any) -> None:
@@ -97,4 +116,4 @@ async def test_an_answer_that_failed_says_nothing_of_the_judge(filing: Any) -> N
 
 
 async def test_without_judged_scorers_nothing_is_read(filing: Any) -> None:
-    assert await judgements(filing.database, "none", {}) == ()
+    assert await judgements(filing.database, "none", {}, {}) == ()

@@ -95,6 +95,11 @@ def test_the_ground_truth_in_a_file_of_its_own(join: Callable[..., list[Case]]) 
 @pytest.mark.parametrize(
     ("questions", "answers", "message"),
     [
+        (
+            [QUESTION],
+            [ANSWER | {"ground_truth": [{}]}],
+            "q.json:1: ground_truth[0]: an empty object names no call; [] says that none is wanted",
+        ),
         ([QUESTION], [], 'q.json:1: ground_truth: no ground truth of "simple_python_0", here or in truth/a.json; the'),
         ([QUESTION], [ANSWER, ANSWER | {"id": "b"}], 'truth/a.json:2: id: "b" is no question without a ground truth'),
         ([with_()], [ANSWER], 'truth/a.json:1: id: "simple_python_0" is no question without a ground truth'),

@@ -206,6 +206,7 @@ def test_choices_are_put_into_the_last_message(given_rows: Rows) -> None:
             {"input": "?", "target": "A", "sandbox": "docker"},
             "sandbox: a sample that runs in a sandbox cannot be read: models are asked, nothing is executed",
         ),
+        ({"input": "?", "target": "A", "expected": "B"}, 'target: both "expected" and "target" say what is right'),
         ({"input": "?", "target": ["A", "B"], "choices": ["a", "b"]}, "target: several right choices cannot be read"),
     ],
 )

@@ -9,7 +9,9 @@ from pathlib import Path
 from time import thread_time
 from typing import Any
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from counted import A, B, a_job, an_outcome, lost, shown, value
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from evalsvc.core.progress import Progress
 from evalsvc.core.records import GATES, Arm, Outcome
 from evalsvc.core.states import JobState
 from evalsvc.telemetry import Telemetry, make_telemetry
+from evalsvc.telemetry import telemetry as module
 
 RECORD: dict[str, Any] = {
     "decision": "HOLD",
@@ -168,6 +171,87 @@ def test_there_are_few_series_however_many_jobs_there_were() -> None:
     began = thread_time()
     telemetry.render()
     assert thread_time() - began < 0.1
+
+
+def test_a_job_in_hand_stays_and_one_that_ended_goes_before_it_and_after_those_that_wait(telemetry: Telemetry) -> None:
+    telemetry.follow("0000", a_job(), Progress(total=1), {}).add([an_outcome()])
+    telemetry.filed("0001", a_job(), JobState.DONE, RECORD)
+    for number in range(2, 1000):
+        telemetry.filed(f"{number:04}", a_job(), JobState.QUEUED)
+    assert [*telemetry.jobs][:2] == ["0000", "0001"]
+    assert [*telemetry.jobs][2:] == [f"{number:04}" for number in range(982, 1000)]
+    for number in range(2, 25):  # the next ones are taken in hand
+        telemetry.follow(f"{number:04}", a_job(), Progress(total=1), {})
+        telemetry.filed(f"{number:04}", a_job(), JobState.DONE, RECORD)
+    assert "0000" in telemetry.jobs
+    assert sorted(telemetry.jobs)[1:] == [f"{number:04}" for number in range(6, 25)]
+
+
+def crowded(telemetry: Telemetry) -> None:
+    """As many series as there may be, or so."""
+    for number in range(20):
+        job = a_job()
+        arms = {arm: replace(spec, model=f"m{number % 10}") for arm, spec in job.arms.items()}
+        listener = telemetry.follow(f"{number:04}", replace(job, arms=arms), Progress(total=1), {})
+        listener.add([an_outcome(arm=arm, category=f"c{k}") for arm in Arm for k in range(25)])
+
+
+@pytest.mark.anyio
+async def test_a_scrape_leaves_the_loop_to_others_and_is_what_is_rendered(telemetry: Telemetry) -> None:
+    crowded(telemetry)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(others)
+        kind, body = await telemetry.scrape()
+        group.cancel_scope.cancel()
+    lines = body.splitlines()
+    assert len(lines) / turns < 200  # none of its steps is long
+    rendered_kind, rendered = telemetry.render()
+    assert kind == rendered_kind
+    assert named(body) == named(rendered)
+    heads = [line for line in lines if line.startswith(b"#")]
+    assert len(set(heads)) == len(heads)
+
+
+def named(body: bytes) -> list[bytes]:
+    """All lines without their values, which move on."""
+    return [line if line.startswith(b"#") else line.rpartition(b" ")[0] for line in body.splitlines()]
+
+
+@pytest.mark.anyio
+async def test_many_scrapers_cost_one_encoding_a_second(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, written = [100.0], 0
+    everything = telemetry._registry.collect
+
+    def collect() -> Any:
+        nonlocal written
+        written += 1
+        return everything()
+
+    monkeypatch.setattr(telemetry._registry, "collect", collect)
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+
+    async def scrape() -> None:
+        bodies.append((await telemetry.scrape())[1])
+
+    bodies: list[bytes] = []
+    async with anyio.create_task_group() as group:
+        for _ in range(9):
+            group.start_soon(scrape)
+    assert (written, len(set(bodies))) == (1, 1)
+    telemetry.committed(0.004)
+    now[0] += 0.9
+    assert (await telemetry.scrape())[1] == bodies[0]
+    now[0] += 0.2
+    assert b"evalsvc_store_commit_seconds_count 1.0" in (await telemetry.scrape())[1]
+    assert written == 2
 
 
 def test_categories_that_are_too_many_are_other(telemetry: Telemetry) -> None:
