@@ -1,4 +1,4 @@
-"""The page on plug-ins, run: its modules keep the contracts, and a job that uses all three ends as it says."""
+"""The page on plug-ins, run: its modules keep the contracts, and a job that uses them all ends as it says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ name = "faq"
 role = "target"
 dataset = "faq.txt"
 scorer = "exact_match"
-also = [{{ name = "word_limit", most = 1 }}]
+also = [{{ name = "word_limit", most = 1 }}, "stands_by"]
 {GATE}
 """
 
@@ -42,14 +42,16 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the modules of the page, a configuration that names them, and a job that uses them."""
     for name, body in MODULES.items():
         (tmp_path / name).write_text(body)
-    (tmp_path / "plugged.toml").write_text('[plugins]\nmodules = ["word_limit.py", "faq.py", "win_share.py"]\n')
+    (tmp_path / "plugged.toml").write_text(
+        '[plugins]\nmodules = ["word_limit.py", "stands_by.py", "faq.py", "win_share.py"]\n'
+    )
     (tmp_path / "job.toml").write_text(JOB)
     (tmp_path / "faq.txt").write_text("".join(f"Q: Number {i}?\nA: {'very ' * (i % 2)}{i}\n\n" for i in range(40)))
     return tmp_path
 
 
 def test_they_keep_the_contracts(folder: Path) -> None:
-    assert sorted(MODULES) == ["faq.py", "test_plugins.py", "win_share.py", "word_limit.py"]
+    assert sorted(MODULES) == ["faq.py", "stands_by.py", "test_plugins.py", "win_share.py", "word_limit.py"]
     tests = re.findall(r"^def (test_\w+)", MODULES["test_plugins.py"], re.MULTILINE)
     assert len(tests) == 3
     script = "; ".join(["import test_plugins", *(f"test_plugins.{name}()" for name in tests)])
@@ -59,13 +61,15 @@ def test_they_keep_the_contracts(folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_job_uses_all_three(evalsvc: Callable[..., Any], folder: Path) -> None:
+def test_a_job_uses_them_all(evalsvc: Callable[..., Any], folder: Path) -> None:
     ran = evalsvc("run", "job.toml", "--config", "plugged.toml", "--json", "--out", "out")
     assert ran.code in (3, 4), ran.err
     record = ran.record
     assert record["suites"][0]["cases"] == 40
     assert record["suites"][0]["scores"]["exact_match"]["candidate"] > 0.8  # the simulator's process read them, too
     assert 0.4 < record["suites"][0]["scores"]["word_limit"]["candidate"] < 0.6
+    assert record["suites"][0]["scores"]["stands_by"]["candidate"] is not None
+    assert [arm["follow_ups"]["requests"] for arm in record["arms"].values()] == [40, 40]
     gate = record["gates"][7]
     assert (gate["name"], gate["required"], gate["threshold"]) == ("win_share", True, 0.6)
     assert gate["verdict"] in ("PASS", "INCONCLUSIVE")
@@ -76,6 +80,20 @@ def test_a_job_uses_all_three(evalsvc: Callable[..., Any], folder: Path) -> None
     assert held.code == 0, held.out + held.err
     with pytest.raises(ConfigError, match="asks for the gate 'win_share', and no module here brings it"):
         verify_file(decision, database=folder / "evalsvc.db")
+
+
+def test_what_the_asking_scorer_reads(folder: Path) -> None:
+    script = """if True:
+        from stands_by import StandsBy
+        from evalsvc.core.records import Case, Completion
+        case = Case(suite="s", id="c", category="", input="2 + 2?")
+        asked = StandsBy().follow_up(case, Completion(text="4"))
+        assert "2 + 2?" in asked.messages[0]["content"] and "Answer: 4" in asked.messages[0]["content"]
+        assert [asked.read(Completion(text=text)).value for text in (" Yes.", "No", "")] == [1, 0, 0]"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize(
