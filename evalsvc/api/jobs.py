@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path as FilePath
 from shutil import rmtree
 from typing import Annotated, Any, Literal
@@ -16,10 +17,11 @@ from starlette.responses import Response
 
 from evalsvc.api.events import EventStream, last_event_id
 from evalsvc.api.guard import Access, needs
-from evalsvc.api.limits import ApiLimits
+from evalsvc.api.limits import MOST_RESAMPLES, ApiLimits
 from evalsvc.api.problems import ApiError, as_json
 from evalsvc.api.service import Service, Upload
 from evalsvc.api.uploads import receive_parts
+from evalsvc.api.waiting import for_client
 from evalsvc.core.listing import rfc3339
 from evalsvc.core.states import ENDED, JobState
 from evalsvc.store.jobs import JobRow
@@ -91,7 +93,7 @@ class Jobs:
 
     def __init__(self, service: Service, folder: FilePath, limits: ApiLimits, closing: anyio.Event) -> None:
         self._service, self._folder, self._limits, self._closing = service, folder, limits, closing
-        self._uploads = self._streams = 0
+        self._uploads = self._streams = self._calibrations = 0
 
     @needs(Access.SUBMIT)
     async def submit(
@@ -173,14 +175,27 @@ class Jobs:
     @needs(Access.SUBMIT)
     async def calibrate(
         self,
+        request: Request,
         job_id: JobId,
-        resamples: Annotated[int, Query(ge=1, le=10_000, description="how often to deal and judge")] = 400,
+        resamples: Annotated[int, Query(ge=1, le=MOST_RESAMPLES, description="how often to deal and judge")] = 400,
+        key: Annotated[
+            str | None,
+            Query(pattern=r"^[0-9a-f]{64}$", description="what is calibrated; refused where the job is of another"),
+        ] = None,
     ) -> Response:
         """Deal the answers that one model gave in a decided job to both arms, judge, and store how often gates flip."""
         row = await self._service.job(job_id)
         if row.record is None:
             raise ApiError(409, f"the job is {row.state}: it has not asked everything", code="not_decided")
-        return as_json(await self._service.calibrate(job_id, resamples))
+        if self._calibrations >= self._limits.calibrations_at_once:
+            raise ApiError(503, "too many calibrations at once", code="busy", headers={"Retry-After": "10"})
+        self._calibrations += 1
+        try:
+            await request.body()
+            work = partial(self._service.calibrate, job_id, resamples, key)
+            return as_json(await for_client(request.receive, work, self._closing))
+        finally:
+            self._calibrations -= 1
 
     @needs(Access.VIEW)
     async def calibration(self, job_id: JobId) -> Response:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _MIB = 2**20
+#: How often answers may be dealt for one request.
+MOST_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +14,8 @@ class ApiLimits:
     """Bounds of the HTTP side; times in seconds, sizes in bytes.
 
     ``hosts`` are names a request may be addressed to beside loopback's and the bound address's own; with ``https`` the
-    session cookie is sent over HTTPS only (a proxy in front ends TLS).
+    session cookie is sent over HTTPS only (a proxy in front ends TLS). Of
+    ``calibrations_at_once`` one deals, the others wait.
     """
 
     hosts: tuple[str, ...] = ()
@@ -26,6 +29,7 @@ class ApiLimits:
     idle_s: float = 30.0
     requests_at_once: int = 256
     uploads_at_once: int = 4
+    calibrations_at_once: int = 3
     connections: int = 1024
     connections_per_address: int = 256
     streams: int = 128

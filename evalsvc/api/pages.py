@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from importlib import resources
@@ -19,6 +20,7 @@ from evalsvc.api.jobs import JobId, Jobs
 from evalsvc.api.problems import ApiError
 from evalsvc.api.reports import Reports
 from evalsvc.api.service import Service
+from evalsvc.api.waiting import for_client
 from evalsvc.core.states import ENDED
 from evalsvc.reports.inert import visible
 
@@ -72,12 +74,12 @@ class Pages:
         return self._page(request, "job", job=self._jobs.shown(row), record=row.record, live=live)
 
     @needs(Access.VIEW)
-    async def report(self, job_id: JobId) -> Response:
+    async def report(self, request: Request, job_id: JobId) -> Response:
         """The report of a finished job: one file that loads nothing and may do nothing."""
         row = await self._service.job(job_id)
         if row.record is None or self._reports is None:
             raise ApiError(409, f"the job is {row.state}: there is no report yet", code="not_decided")
-        html = await self._reports.page(job_id)
+        html = await for_client(request.receive, partial(self._reports.page, job_id))
         return Response(html, media_type="text/html", headers={"Content-Security-Policy": policy_of(html)})
 
     @needs(Access.PUBLIC)

@@ -20,6 +20,7 @@ from evalsvc.api.guard import Access, needs
 from evalsvc.api.jobs import JobId
 from evalsvc.api.problems import ApiError, Where
 from evalsvc.api.service import Service
+from evalsvc.api.waiting import cancel_when_gone
 from evalsvc.core.records import Arm
 
 _LOG = logging.getLogger("evalsvc.api")
@@ -43,7 +44,12 @@ _SAID = 4000
 #: Exit codes of the command line.
 _FAILED, _USAGE = 1, 2
 #: Variables that a process which only reads a database needs: no key is among them.
-_NEEDED = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
+_NEEDED = (
+    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
+    "SYSTEMROOT", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONNOUSERSITE", "PYTHONUTF8",
+)  # fmt: skip
+#: Seconds a report may take in all: a reader that takes it drop by drop keeps no process for ever.
+_LONGEST_S = 600.0
 
 Width = Annotated[int, Query(ge=40, le=140, description="columns of a text")]
 Color = Annotated[bool, Query(description="paint a text for a terminal")]
@@ -66,7 +72,12 @@ class Reports:
         formats: Mapping[str, str],
         early: Collection[str] = (),
         *,
-        command: Sequence[str] = (sys.executable, "-m", "evalsvc"),
+        command: Sequence[str] = (
+            sys.executable,
+            "-P",
+            "-m",
+            "evalsvc",
+        ),  # -P: modules in the daemon's folder are not run
         at_once: int = 4,
     ) -> None:
         self.formats, self.early = formats, early
@@ -101,10 +112,9 @@ class Reports:
         if not self._free:
             raise ApiError(503, "too many reports at once", code="busy", headers={"Retry-After": "2"})
         self._free -= 1
-        env = {name: os.environ[name] for name in _NEEDED if name in os.environ}
         try:
             async with await anyio.open_process(
-                [*self._command, *asked], stdin=None, env={**env, "COLUMNS": str(width), "LINES": "24"}
+                [*self._command, *asked], stdin=None, env={**environment(), "COLUMNS": str(width), "LINES": "24"}
             ) as process:
                 try:
                     with suppress(OSError):  # it may have ended
@@ -115,6 +125,11 @@ class Reports:
                         process.kill()
         finally:
             self._free += 1
+
+
+def environment() -> dict[str, str]:
+    """The variables that a process gets which only reads a database."""
+    return {name: os.environ[name] for name in _NEEDED if name in os.environ}
 
 
 class Drawing(Response):
@@ -133,32 +148,38 @@ class Drawing(Response):
         super().__init__(headers=named, media_type=kind)
         del self.headers["content-length"]
         self._reports, self.asked, self._width = reports, asked, width
+        self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Streams. Raises `ApiError` while nothing is sent yet."""
         async with self._reports.process(self.asked, width=self._width) as process:
             refusal = None
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-                refusal = await self._send(process, send)
-                tasks.cancel_scope.cancel()
+            with anyio.move_on_after(_LONGEST_S) as limit:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(cancel_when_gone, receive, tasks.cancel_scope)
+                    refusal = await self._send(process, send)
+                    tasks.cancel_scope.cancel()
+        if limit.cancelled_caught:
+            _LOG.warning("a report was broken off: it took more than %g s", _LONGEST_S)
+            refusal = None if self._begun else ApiError(503, "the report takes too long", headers={"Retry-After": "60"})
         if refusal is not None:
             raise refusal
 
     async def _send(self, process: Process, send: Send) -> ApiError | None:
         """What is printed; gives what is wrong where nothing was."""
-        begun = False
         async for piece in _pieces(process.stdout):
-            if not begun:
+            if not self._begun:
+                self._begun = True
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                begun = True
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         refusal = await _refusal(process)
         if refusal is None:
-            if not begun:
+            if not self._begun:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        elif begun:  # without its end the reader's connection breaks: half a report must not look like a whole one
+        elif (
+            self._begun
+        ):  # without its end the reader's connection breaks: half a report must not look like a whole one
             _LOG.warning("a report broke off: %s", refusal.message)
             return None
         return refusal
@@ -179,7 +200,7 @@ class ReportRoutes:
     async def report(
         self,
         job_id: JobId,
-        name: Annotated[str, Query(alias="format", pattern=r"^[a-z]{1,20}$", description="as `evalsvc report` has it")],
+        name: Annotated[str, Query(alias="format", description="as `evalsvc report` has it")],
         arm: Annotated[Arm, Query(description="whose log, where the format holds one model's")] = Arm.CANDIDATE,
         width: Width = 100,
         color: Color = False,
@@ -188,7 +209,7 @@ class ReportRoutes:
         reports = self._drawn_by()
         if name not in reports.formats:
             known = ", ".join(reports.formats)
-            raise ApiError(422, f"no format {name}; known: {known}", where=Where(key="format"))
+            raise ApiError(422, f"no format {name[:20]!a}; known: {known}", where=Where(key="format"))
         row = await self._service.job(job_id)
         if row.record is None and name not in reports.early:
             raise ApiError(409, f"the job is {row.state}: there is no report yet", code="not_decided")
@@ -246,9 +267,3 @@ async def _refusal(process: Process) -> ApiError | None:
         return ApiError(503, said, headers={"Retry-After": "5"})
     _LOG.error("a report could not be drawn (exit code %s): %s", code, said)
     return ApiError(500, "the daemon could not do this; its log says why")
-
-
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError
 
 _HEAD_BYTES = 64 * 1024
+_INCOMPLETE = "ASGI callable returned without completing response."
 _CLOSING = (
     b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %s\r\n"
     b"connection: close\r\n\r\n%s"
@@ -31,6 +33,7 @@ def server_config(app: Front, limits: ApiLimits | None = None, *, grace_s: float
         limits: the same the app has.
         grace_s: seconds that requests under way may still take when the server stops.
     """
+    logging.getLogger("uvicorn.error").addFilter(_EXPECTED)
     bounds, addresses = limits or ApiLimits(), Counter[str]()
 
     class Protocol(TimedProtocol):
@@ -50,6 +53,18 @@ def server_config(app: Front, limits: ApiLimits | None = None, *, grace_s: float
         timeout_keep_alive=int(bounds.idle_s),
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
+
+
+class _Expected(logging.Filter):
+    """Drops uvicorn's lines about answers that were broken off on purpose: who did it has said why."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line stays."""
+        error = record.exc_info[1] if record.exc_info else None
+        return record.msg != _INCOMPLETE and not isinstance(error, asyncio.CancelledError)
+
+
+_EXPECTED = _Expected()
 
 
 class TimedProtocol(HttpToolsProtocol):

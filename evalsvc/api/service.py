@@ -90,10 +90,11 @@ class Service(Protocol):
         """Events with an id > ``after``, then new ones as they come; ends when the job has ended."""
         ...
 
-    async def calibrate(self, job_id: str, resamples: int) -> Mapping[str, Any]:
+    async def calibrate(self, job_id: str, resamples: int, key: str | None = None) -> Mapping[str, Any]:
         """Deal a decided job's answers of one model to both arms, judge, and store what comes of it.
 
-        Raises `InputError` where it asked no model twice, `StoreError` before it is decided.
+        Raises `InputError` where it asked no model twice, or is of another baseline, other suites or gates than those
+        ``key`` stands for; `StoreError` before it is decided. When it is cancelled, the dealing ends.
         """
         ...
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import run_sync
 
+from evalsvc.api.limits import MOST_RESAMPLES
 from evalsvc.app.prepare import PreparedJob
 from evalsvc.app.run import Display, run_job
 from evalsvc.core.records import Arm, Job
@@ -17,7 +18,7 @@ from evalsvc.decide.calibration import calibrate as deal
 from evalsvc.decide.calibration import key_of
 from evalsvc.errors import InputError, StoreError
 from evalsvc.jobfile.document import document_of, job_in
-from evalsvc.jobfile.reader import against_itself
+from evalsvc.jobfile.reader import JobFile, against_itself
 from evalsvc.reports import calibration_text
 from evalsvc.store.calibrations import Calibrations
 from evalsvc.store.database import Database, open_database
@@ -25,7 +26,7 @@ from evalsvc.store.jobs import JobRow, JobStore
 from evalsvc.store.listing import Listing
 from evalsvc.store.views import Views
 
-__all__ = ["Ask", "as_text", "calibrate", "calibrate_by"]
+__all__ = ["MOST_RESAMPLES", "Ask", "as_text", "calibrate", "calibrate_by", "key_of_file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +54,33 @@ async def calibrate(prepared: PreparedJob, ask: Ask, *, display: Display) -> dic
         return await calibrate_by(database, prepared.job, row, key_of(document), ask.resamples)
 
 
-async def calibrate_by(database: Database, job: Job, row: JobRow, key: str, resamples: int) -> dict[str, Any]:
+async def calibrate_by(
+    database: Database, job: Job, row: JobRow, key: str, resamples: int, *, apart: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Deal the answers of a finished job to the arms of ``job``, judge, and store the calibration under ``key``.
+
+    ``apart``: the modules that bring gates to a process of its own, which deals; None: this one does.
 
     Raises:
         InputError, StoreError: it has other suites or gates, is not finished, or asked each case once.
     """
     arms, each = _usable(row, key)
-    repeats = await Views(database).repeats(job, row.id, arms, each)
-    found = await run_sync(_dealt, job, repeats, resamples)
+    if apart is None:
+        repeats = await Views(database).repeats(job, row.id, arms, each)
+        found = await run_sync(_dealt, job, repeats, resamples)
+    else:
+        from evalsvc.app.dealing import deal_apart  # noqa: PLC0415 - the web framework, which the command does without
+
+        found = await deal_apart(database.path, row.id, arms, each, resamples, apart)
     record: Mapping[str, Any] = row.record or {}
     result = {**found, "arms": arms, "merkle_root": record["evidence"]["merkle_root"]}
     await Calibrations(database).add(key, row.id, result, now=time.time())
     return {"job": row.id, "name": job.name, "baseline": job.arms[Arm.BASELINE].model, **result}
+
+
+def key_of_file(file: JobFile) -> str:
+    """What a calibration for a job file is filed under."""
+    return key_of(document_of(file))
 
 
 def as_text(found: Mapping[str, Any], *, color: bool, width: int) -> str:

@@ -96,7 +96,7 @@ def beyond_of(asking: Sequence[Asking], cases: Mapping[str, float], trials: int)
 def _answer(usual: Sequence[Usual]) -> Completion:
     """An answer as long as the arms' are taken to be."""
     chars = sum(each.answer_tokens * each.chars_a_token for each in usual) / len(usual)
-    return Completion(text="x" * round(chars))
+    return Completion(text="x" * max(1, round(chars)))
 
 
 def _first(scorer: AskingScorer, case: Case, answer: Completion) -> FollowUp | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from evalsvc.app.plan import Pilot, asked_of
 from evalsvc.app.prepare import PreparedJob
 from evalsvc.app.run import Display, run_job
+from evalsvc.engine.finalizer import judged_labels
 from evalsvc.store.database import open_database
 from evalsvc.store.views import Views
 
@@ -15,5 +16,6 @@ async def run_pilot(prepared: PreparedJob, *, display: Display, patience_s: floa
     """Run a job (one prepared with a ``limit``) as `run` does, and keep what it saw. Raises as `run_job`."""
     finished = await run_job(prepared, display=display, patience_s=patience_s)
     async with open_database(Path(prepared.config.store.path)) as database:
-        evidence = await Views(database).evidence(prepared.job, finished.job_id)
+        judged = judged_labels(prepared.job)
+        evidence = await Views(database).evidence(prepared.job, finished.job_id, judged=judged)
     return Pilot(job_id=finished.job_id, asked=asked_of(prepared), evidence=evidence)

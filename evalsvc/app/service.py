@@ -17,6 +17,7 @@ from evalsvc.api.service import Event, EventName, Filed, Upload
 from evalsvc.app.calibrate import calibrate_by
 from evalsvc.app.endpoints import urls_of
 from evalsvc.app.plan import warnings_before
+from evalsvc.app.plugins import modules_of
 from evalsvc.app.prepare import PreparedJob, prepare_upload
 from evalsvc.app.runner import new_id
 from evalsvc.config import Config
@@ -168,6 +169,8 @@ class DaemonService:
             return replace(row, state=JobState.PAUSED, reason=running.progress.paused)
         if running is None and row.source is None and row.state in IN_HAND:
             return replace(row, state=JobState.PAUSED, reason=_INTERRUPTED)
+        if running is None and row.state is JobState.QUEUED:
+            return replace(row, reason=self._dispatcher.why_wait or row.reason)
         return row
 
     async def _recorded(self, row: JobRow) -> int:
@@ -222,11 +225,13 @@ class DaemonService:
                 return
             await news.wait()
 
-    async def calibrate(self, job_id: str, resamples: int) -> Mapping[str, Any]:
+    async def calibrate(self, job_id: str, resamples: int, key: str | None = None) -> Mapping[str, Any]:
         """See `Service.calibrate`."""
         row = await self._jobs.get(job_id)
         async with self._dealing:  # a processor's work, too: one at a time
-            return await calibrate_by(self._database, job_in(row.document), row, key_of(row.document), resamples)
+            job, plugins = job_in(row.document), modules_of(self._config)
+            wanted = key or key_of(row.document)
+            return await calibrate_by(self._database, job, row, wanted, resamples, apart=plugins)
 
     async def calibration(self, job_id: str) -> Mapping[str, Any] | None:
         """See `Service.calibration`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 from evalsvc.cli.client import Client, asked_for, client, of_daemon
 from evalsvc.cli.following import follow
 from evalsvc.cli.main import INTERRUPTED
+from evalsvc.errors import InputError
 
 if TYPE_CHECKING:
     from evalsvc.app.calibrate import Ask
@@ -93,19 +93,22 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
 def _by_daemon(daemon: Client, path: Path, limit: int | None, of_job: str | None, resamples: int) -> dict[str, Any]:
     """What the daemon finds by a job of its own, which the same command finds again."""
     from evalsvc import jobfile
+    from evalsvc.app.calibrate import MOST_RESAMPLES, key_of_file
     from evalsvc.jobfile.reader import against_itself
 
+    if resamples > MOST_RESAMPLES:
+        raise InputError(f"a daemon deals at most {MOST_RESAMPLES:,} times, got {resamples:,}", key="--resamples")
     file = jobfile.read(path, limit=limit)
     if of_job is None:
         key = f"calibrate-{against_itself(file).job.spec_sha256}"
         filed = daemon.submit(path, file.files, key=key, limit=limit, itself=True)
-        if filed["state"] == "cancelled":
-            key = f"{key}-{secrets.token_hex(8)}"
+        while filed["state"] == "cancelled":  # its successor has the same key whoever asks
+            key = f"calibrate-{filed['id']}-{file.job.spec_sha256}"
             filed = daemon.submit(path, file.files, key=key, limit=limit, itself=True)
         click.echo(f"job {filed['id']}", err=True)
         follow(daemon, filed["id"])
         of_job = filed["id"]
-    return {**daemon.calibrate(daemon.find(of_job), resamples), "name": file.job.name}
+    return {**daemon.calibrate(daemon.find(of_job), resamples, key_of_file(file)), "name": file.job.name}
 
 
 def _calibrated(prepared: PreparedJob, ask: Ask) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -44,6 +44,14 @@ class _Unreachable(DaemonError):
     """Trying again may help."""
 
 
+class _Busy(DaemonError):
+    """It is asked too much at once; after ``seconds`` it may have time."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 def of_daemon(function: F) -> F:
     """Adds --url and --token-file."""
     token = click.option(
@@ -73,12 +81,24 @@ def _token(path: Path | None) -> str | None:
         raise InputError(f"cannot be read: {reason}", file=str(path)) from None
 
 
+def _check_url(url: str) -> None:
+    """Raise `InputError` where it cannot be a daemon's."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:
+        good = False
+    if not good:
+        raise InputError(f"must be an http:// or https:// URL, got {url[:80]!a}", key="--url")
+    if parts.query or parts.fragment or parts.path.rstrip("/").endswith("/api/v1"):
+        raise InputError(f"names the daemon alone, as in {DEFAULT_URL}, without /api/v1, ? or #", key="--url")
+
+
 class Client:
     """The daemon at ``url``; ``token`` is sent with every request where there is one."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise InputError(f"must be an http:// or https:// URL, got {url[:80]!a}", key="--url")
+        _check_url(url)
         if token is not None and not (token.isascii() and token.isprintable()):
             raise InputError("holds no usable token: one line of printable ASCII", key="EVALSVC_TOKEN")
         self.url = url.rstrip("/")
@@ -130,6 +150,8 @@ class Client:
 
     def find(self, wanted: str) -> str:
         """The id that is meant by an id, the beginning of one, ``latest`` or ``latest~1``. Raises `JobNotFound`."""
+        if not wanted:
+            raise InputError("a job is an id, the beginning of one, or `latest`; got nothing", key="JOB")
         latest = _LATEST.fullmatch(wanted)
         if latest:
             before = int(latest[1] or 0)
@@ -140,7 +162,7 @@ class Client:
         try:
             return str(self.job(wanted)["id"])
         except JobNotFound:
-            found = [each["id"] for each in self.jobs(1000) if each["id"].startswith(wanted)] if wanted else []
+            found = [each["id"] for each in self.jobs(1000) if each["id"].startswith(wanted)]
             if len(found) != 1:
                 some = f"{len(found)} jobs begin with {wanted[:40]!a}" if found else f"no job {wanted[:40]!a}"
                 raise JobNotFound(f"{some} at {self.url}") from None
@@ -164,16 +186,18 @@ class Client:
         found: dict[str, Any] = self._ask("GET", f"/jobs/{job_id}/decision", params={"format": "dsse"})
         return found
 
-    def calibrate(self, job_id: str, resamples: int) -> dict[str, Any]:
-        """Deal the answers of a decided job to both arms of it, and judge; that may take minutes."""
-        found: dict[str, Any] = self._ask(
-            "POST", f"/jobs/{job_id}/calibration", read_s=_DEALING_S, params={"resamples": resamples}
-        )
+    def calibrate(self, job_id: str, resamples: int, key: str) -> dict[str, Any]:
+        """Deal the answers of a decided job to both arms of it, and judge; that may take minutes.
+
+        Raises `InputError` where ``key`` says that it is of another baseline, other suites or other gates.
+        """
+        path, params = f"/jobs/{job_id}/calibration", {"resamples": resamples, "key": key}
+        found: dict[str, Any] = _when_free(lambda: self._ask("POST", path, read_s=_DEALING_S, params=params))
         return found
 
     def report(self, job_id: str, name: str, *, arm: str, width: int, color: bool) -> Iterator[str]:
         """A job's report in one of the formats of `evalsvc report`, piece by piece."""
-        query = {"format": name, "arm": arm, "width": width, "color": color}
+        query: dict[str, str | int | bool] = {"format": name, "arm": arm, "width": width, "color": color}
         yield from self._drawn(f"/jobs/{job_id}/report", query)
 
     def comparison(self, first: str, second: str, **query: str | int | bool) -> Iterator[str]:
@@ -181,12 +205,21 @@ class Client:
         yield from self._drawn(f"/jobs/{first}/compare/{second}", query)
 
     def _drawn(self, path: str, query: Mapping[str, str | int | bool]) -> Iterator[str]:
-        with self._http(_TIMEOUT_S) as http, http.stream("GET", path, params=query) as response:
+        with ExitStack() as stack:
+            response = _when_free(lambda: self._begun(stack, path, query))
+            response.encoding = "utf-8"
+            yield from response.iter_text()
+
+    def _begun(self, stack: ExitStack, path: str, query: Mapping[str, str | int | bool]) -> httpx2.Response:
+        """An answer that comes piece by piece, closed with the stack; what is refused is raised."""
+        with ExitStack() as opened:
+            http = opened.enter_context(self._http(_TIMEOUT_S))
+            response = opened.enter_context(http.stream("GET", path, params=query))
             if response.status_code != 200:
                 response.read()
                 _check(response)
-            response.encoding = "utf-8"
-            yield from response.iter_text()
+            stack.push(opened.pop_all())
+        return response
 
     def act(self, job_id: str, what: str) -> dict[str, Any]:
         """``cancel`` or ``resume`` a job. Raises `DaemonError` where it is not in a state for that."""
@@ -246,6 +279,8 @@ class Client:
                 base_url=f"{self.url}/api/v1", headers=self._headers, timeout=timeout, trust_env=False
             ) as http:
                 yield http
+        except httpx2.InvalidURL as error:
+            raise InputError(f"is no URL: {error}", key="--url") from None
         except httpx2.HTTPError as error:
             raise _Unreachable(f"no daemon answers at {self.url}: {str(error) or type(error).__name__}") from None
         except ValueError as error:
@@ -259,6 +294,18 @@ def _patiently(send: Callable[[], T], seconds: float) -> T:
     except _Unreachable:
         time.sleep(seconds)
         return send()
+
+
+def _when_free(ask: Callable[[], T]) -> T:
+    """Ask until the daemon is not too busy; within a minute."""
+    latest = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except _Busy as error:
+            if time.monotonic() + error.seconds > latest:
+                raise
+            time.sleep(error.seconds)
 
 
 def _check(response: httpx2.Response) -> None:
@@ -277,4 +324,7 @@ def _check(response: httpx2.Response) -> None:
         raise InputError(message, file=where.get("file"), line=where.get("line"), key=where.get("key"))
     if response.status_code == 401:
         message += ": set EVALSVC_TOKEN, or name a file with --token-file"
+    if response.status_code == 503 and error.get("code") == "busy":
+        after = response.headers.get("Retry-After", "")
+        raise _Busy(f"the daemon refused: {message}", int(after) if re.fullmatch(r"[0-9]{1,4}", after) else 1)
     raise DaemonError(f"the daemon refused: {message}")

@@ -28,6 +28,8 @@ from evalsvc.store.jobs import JobStore
 
 #: A job that has so many times fewer requests left than any other in hand does not wait for a place.
 _SMALLER = 10
+#: So many paused jobs a place are held in hand besides; each keeps some memory.
+_PAUSED_A_PLACE = 4
 #: How often a job that a full disk keeps from starting or from being decided is tried again.
 _LOOK_S = 2.0
 
@@ -67,9 +69,9 @@ Work = Callable[[str, Running], Awaitable[None]]
 class Dispatcher:
     """The submitted jobs of one database.
 
-    ``at_once`` jobs have a place each; one that is paused leaves it to another. One that has fewer than a tenth of the
-    requests left of every job in hand overtakes: it runs beside them at once. Each that does sets the measure for the
-    next, so there are few.
+    ``at_once`` jobs have a place each; one that is paused leaves it to another (four for each place do). One that has
+    fewer than a tenth of the requests left of every job in hand overtakes: it runs beside them at once. Each that does
+    sets the measure for the next, so there are few.
 
     Args:
         jobs: where they are filed.
@@ -89,6 +91,16 @@ class Dispatcher:
     def in_hand(self) -> Mapping[str, Running]:
         """The jobs that run now, by id."""
         return self._in_hand
+
+    @property
+    def why_wait(self) -> str | None:
+        """Why a queued job is not taken up; None where it is about to be."""
+        if self._places_taken() < self._at_once:
+            return None
+        paused = self._paused()
+        beside = f" and {paused} paused" if paused else ""
+        running = len(self._in_hand) - paused
+        return f"waits for a place: {running} running{beside}, jobs_at_once = {self._at_once}"
 
     def wake(self) -> None:
         """There may be something to take up."""
@@ -164,9 +176,11 @@ class Dispatcher:
         return [(job_id, left) for job_id, left in found if job_id not in self._in_hand]
 
     def _places_taken(self) -> int:
-        """A paused job leaves its place to another; so do at most as many as there are places."""
-        paused = sum(each.progress.paused is not None for each in self._in_hand.values())
-        return len(self._in_hand) - min(paused, self._at_once)
+        """A paused job leaves its place to another; so do at most some for each place."""
+        return len(self._in_hand) - min(self._paused(), _PAUSED_A_PLACE * self._at_once)
+
+    def _paused(self) -> int:
+        return sum(each.progress.paused is not None for each in self._in_hand.values())
 
     def _least_left(self) -> int:
         """What the smallest job in hand has left. Paused ones do not count, but where all are nobody overtakes."""

@@ -76,6 +76,12 @@ def test_a_daemon_gives_what_its_database_gives(
     pieces = []
     write_report(database, first, "text", pieces.append, color=True, width=90)
     assert painted.stdout == "".join(pieces)
+    for arm in ("candidate", "baseline"):
+        log = on_the_command_line("report", first, "--url", daemon.url, "--format", "inspect", "--arm", arm)
+        pieces = []
+        write_report(database, first, "inspect", pieces.append, color=False, width=90, arm=arm)
+        assert log.stdout == "".join(pieces)
+        assert json.loads(log.stdout)["eval"]["model"].endswith({"candidate": "weak", "baseline": "base"}[arm])
     changed = on_the_command_line("compare", "latest~1", "latest", "--url", daemon.url, "--json")
     assert json.loads(changed.stdout) == json.loads(json.dumps(compare(database, first, newest).as_json()))
     assert on_the_command_line("compare", "latest~2", "latest", "--url", daemon.url).exception is not None
@@ -106,6 +112,8 @@ def test_a_daemon_calibrates_and_its_next_job_knows(daemon: Daemon, tmp_path: Pa
     assert (found["name"], found["baseline"], found["cases"], found["resamples"]) == ("a job", "base", 60, 20)
     again = json.loads(on_the_command_line(*command).stdout)
     assert again == found  # nobody was asked again
+    refused = on_the_command_line(*command, "--resamples", "10001")
+    assert "at most 10,000" in str(refused.exception)
 
     job = (tmp_path / "job.toml").read_bytes()
     with httpx2.Client(base_url=f"{daemon.url}/api/v1", timeout=60, trust_env=False) as http:
@@ -124,3 +132,8 @@ def test_a_daemon_calibrates_and_its_next_job_knows(daemon: Daemon, tmp_path: Pa
         record = http.get(f"/jobs/{filed['id']}/decision").json()
     assert record["calibration"]["job"] == found["job"]
     assert record["calibration"]["gates"] == found["gates"]
+
+    other = (tmp_path / "job.toml").read_text().replace('name = "a job"', 'name = "other"\ntrials = 2')
+    (tmp_path / "other.toml").write_text(other)
+    of = ("calibrate", str(tmp_path / "other.toml"), "--url", daemon.url, "--job", found["job"])
+    assert "another baseline, other suites or other gates" in str(on_the_command_line(*of).exception)

@@ -234,3 +234,10 @@ def test_a_scorer_where_it_cannot_stand(
     assert ran.code == 2
     assert "job.toml:" in ran.err
     assert said in ran.err
+
+
+def test_a_pilot_teaches_a_plan_how_much_the_judge_says(judged: Any, evalsvc: Callable[..., Any]) -> None:
+    _, path = judged
+    spend = json.loads(evalsvc("plan", path, "--pilot", "2", "--json").out)["spend"]
+    assert spend["judge"]["requests"] == 16 + 16 + CANARIES
+    assert spend["judge"]["tokens"]["output"] == 2 * spend["judge"]["requests"]

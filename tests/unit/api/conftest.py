@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -17,7 +18,7 @@ from evalsvc.api.limits import ApiLimits
 from evalsvc.api.service import Event, Filed, Upload
 from evalsvc.api.tokens import Role, TokenBook
 from evalsvc.core.states import ENDED, JobState, check_transition
-from evalsvc.errors import JobNotFound
+from evalsvc.errors import InputError, JobNotFound
 from evalsvc.store.jobs import JobRow
 from evalsvc.store.tokens import TokenRow
 
@@ -72,6 +73,7 @@ class FakeService:
     refusal: BaseException | None = None
     why: str | None = None
     following: int = 0
+    dealing: list[str] | None = None
 
     def add(self, job_id: str, **more: Any) -> JobRow:
         self.rows[job_id] = job_row(job_id, **more)
@@ -140,7 +142,15 @@ class FakeService:
         finally:
             self.following -= 1
 
-    async def calibrate(self, job_id: str, resamples: int) -> Mapping[str, Any]:
+    async def calibrate(self, job_id: str, resamples: int, key: str | None = None) -> Mapping[str, Any]:
+        if self.dealing is not None:
+            self.dealing.append(job_id)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.dealing.remove(job_id)
+        if key is not None:
+            raise InputError("has another baseline")
         return {"job": (await self.job(job_id)).id, "resamples": resamples}
 
     async def calibration(self, job_id: str) -> Mapping[str, Any] | None:

@@ -321,6 +321,66 @@ async def test_a_calibration_is_made_of_a_decided_job(house: Any, problem: Any, 
         assert problem(await client.post("/api/v1/jobs/d/calibration?resamples=0"), 422)["where"]["key"] == "resamples"
 
 
+async def test_a_calibration_of_something_else_is_refused(house: Any, problem: Any, make_record: Any) -> None:
+    house.service.add("d", state=JobState.DONE, record=make_record())
+    async with house.client() as client:
+        refused = await client.post(f"/api/v1/jobs/d/calibration?key={'0' * 64}")
+        assert "another baseline" in problem(refused, 422)["message"]
+        assert problem(await client.post("/api/v1/jobs/d/calibration?key=x"), 422)["where"]["key"] == "key"
+
+
+async def test_calibrations_that_nobody_waits_for_end_and_too_many_are_told_to_wait(
+    house: Any, problem: Any, make_record: Any
+) -> None:
+    house.service.add("d", state=JobState.DONE, record=make_record())
+    dealing = house.service.dealing = []
+    gone = anyio.Event()
+    said: list[Any] = []
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/jobs/d/calibration", "raw_path": b"", "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8321")], "client": ("127.0.0.1", 9), "server": ("127.0.0.1", 8321),
+        "scheme": "http", "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+
+    async def abandoned() -> None:
+        messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_: Any) -> None:
+            pass
+
+        await house.app(dict(scope), receive, send)
+
+    async def waited_for() -> None:
+        async with house.client() as client:
+            said.append(await client.post("/api/v1/jobs/d/calibration"))
+
+    async with anyio.create_task_group() as tasks:
+        with anyio.fail_after(10):
+            for _ in range(3):
+                tasks.start_soon(abandoned)
+            while len(dealing) < 3:
+                await anyio.lowlevel.checkpoint()
+            async with house.client() as client:
+                busy = await client.post("/api/v1/jobs/d/calibration")
+            assert problem(busy, 503)["code"] == "busy"
+            assert busy.headers["retry-after"]
+            gone.set()
+            while dealing:
+                await anyio.lowlevel.checkpoint()
+            tasks.start_soon(waited_for)
+            while not dealing:
+                await anyio.lowlevel.checkpoint()
+            house.app.close()  # the daemon stops: nobody is left to be cancelled by the server
+    assert "stopping" in problem(said[0], 503)["message"]
+    assert not dealing
+
+
 async def test_a_record_is_given_with_its_envelope(house: Any, problem: Any, make_record: Any) -> None:
     house.service.add("d", state=JobState.DONE, record=make_record(), envelope={"payload": "x"})
     house.service.add("plain", state=JobState.DONE, record=make_record())

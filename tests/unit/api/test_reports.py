@@ -72,12 +72,33 @@ async def test_no_variable_with_a_key_reaches_the_process(house_of: Any, monkeyp
     assert "UP_KEY" not in told
 
 
+async def test_no_module_of_the_daemon_s_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "click.py").write_text("import pathlib; pathlib.Path('was_here').touch()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    async with Reports(tmp_path / "e.db", FORMATS).process(("--version",), width=80) as process:
+        assert process.stdout is not None
+        assert b"evalsvc" in await process.stdout.receive()
+    assert not (tmp_path / "was_here").exists()
+
+
+async def test_a_report_that_takes_too_long_frees_its_place(
+    house_of: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalsvc.api.reports._LONGEST_S", 0.05)
+    house, _ = await house_of("import time; time.sleep(600)", at_once=1)
+    async with house.client() as client:
+        for _ in range(2):
+            assert "too long" in problem(await client.get("/api/v1/jobs/d/report?format=text"), 503)["message"]
+
+
 async def test_what_cannot_be_had_is_said(house_of: Any, problem: Any) -> None:
     house, _ = await house_of("print(1)")
     async with house.client() as client:
         error = problem(await client.get("/api/v1/jobs/d/report?format=pdf"), 422)
         assert error["where"]["key"] == "format"
         assert "csv" in error["message"]
+        assert "known: text" in problem(await client.get("/api/v1/jobs/d/report?format=TEXT"), 422)["message"]
         assert problem(await client.get("/api/v1/jobs/d/report"), 422)["where"]["key"] == "format"
         assert problem(await client.get("/api/v1/jobs/q/report?format=text"), 409)["code"] == "not_decided"
         assert (await client.get("/api/v1/jobs/q/report?format=csv")).text == "1\n"

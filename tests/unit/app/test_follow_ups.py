@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -102,12 +102,11 @@ class Broken(AskingScorer):
         raise ScoringError("not this one")
 
     def canaries(self, _: Case, completion: Completion) -> Iterable[tuple[str, FollowUp]]:
-        return [{}[completion.text]]
+        raise LookupError(completion.text)
 
 
 def test_a_plug_in_that_raises_is_counted_all_the_same(write_job: Any) -> None:
-    job = prepared(write_job)
-    job.scorers["s"][:] = [("broken", Broken())]  # type: ignore[index]
+    job = replace(prepared(write_job), scorers={"s": [("broken", Broken())]})
     (found,) = asking_of(job, USUAL, {"s": 5.0})
     assert (found.calls, found.chars, found.canaries) == (1, 0.0, 0)
 

@@ -212,8 +212,32 @@ def test_which_daemon_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALSVC_URL", "https://h/base/")
     assert client(None, None).url == "https://h/base"
     assert asked_for("http://flag") == "http://flag"
-    with pytest.raises(InputError, match="must be an http"):
-        client("ftp://x", None)
+    for wrong in ("ftp://x", "http://[::1", "http://", "http://h:99999", "http://h\n"):
+        with pytest.raises(InputError, match="must be an http"):
+            client(wrong, None)
+    for inside in ("http://h/api/v1", "http://h/api/v1/", "http://h/?x=1"):
+        with pytest.raises(InputError, match="names the daemon alone"):
+            client(inside, None)
+    with pytest.raises(InputError, match="got nothing"):
+        Client("http://h", None).find("")
+
+
+def test_a_busy_daemon_is_asked_again_for_a_minute(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = (503, {"error": {"code": "busy", "message": "too many", "where": None}})
+    answers: list[tuple[int, Any]] = [busy, busy, (200, b"drawn")]
+    waits: list[float] = []
+    monkeypatch.setattr(module, "_PATIENCE_S", 60)
+    monkeypatch.setattr(module.time, "sleep", waits.append)
+    daemon = Client(serve(lambda *_: answers.pop(0)), None)
+    asked = {"arm": "candidate", "width": 80, "color": False}
+    assert "".join(daemon.report("j1", "text", **asked)) == "drawn"
+    assert waits == [1, 1]
+    answers += [busy, (200, {"gates": []})]
+    assert daemon.calibrate("j1", 9, "ab") == {"gates": []}
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.5)
+    answers += [busy]
+    with pytest.raises(DaemonError, match="too many"):
+        list(daemon.report("j1", "text", **asked))
 
 
 @pytest.mark.parametrize(

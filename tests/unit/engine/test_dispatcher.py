@@ -169,7 +169,11 @@ async def test_what_is_left_counts_and_a_paused_job_does_not(tmp_path: Path) -> 
         assert scene.began[2:] == ["takes the paused one's place", "tiny"]
 
 
-async def test_paused_jobs_leave_their_places_and_where_all_are_paused_nobody_overtakes(tmp_path: Path) -> None:
+async def test_paused_jobs_leave_their_places_and_where_all_are_paused_nobody_overtakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSED_A_PLACE", 1)
+
     async def work(scene: Scene, job_id: str, running: Running) -> None:
         running.progress.paused = "down"
         await obedient(scene, job_id, running)
@@ -183,9 +187,24 @@ async def test_paused_jobs_leave_their_places_and_where_all_are_paused_nobody_ov
         scene.dispatcher.wake()
         await anyio.wait_all_tasks_blocked()
         assert (list(scene.dispatcher.in_hand), scene.dispatcher._least_left()) == (["big", "other"], 0)
+        assert scene.dispatcher.why_wait == "waits for a place: 0 running and 2 paused, jobs_at_once = 1"
         scene.may_end["big"].set()
         await scene.until(lambda: len(scene.began) == 3)
         assert scene.began[2] == "third"
+
+
+async def test_more_jobs_may_be_paused_than_run_and_a_healthy_one_begins(tmp_path: Path) -> None:
+    async def work(scene: Scene, job_id: str, running: Running) -> None:
+        running.progress.paused = None if job_id == "healthy" else "down"
+        scene.dispatcher.wake()
+        await obedient(scene, job_id, running)
+
+    async with stage(tmp_path, work, at_once=3) as scene:
+        assert scene.dispatcher.why_wait is None
+        await scene.submit(*[f"down{k}" for k in range(6)], "healthy", cases=5)
+        scene.dispatcher.wake()
+        await scene.until(lambda: "healthy" in scene.began)
+        assert scene.dispatcher.why_wait is None
 
 
 async def test_a_killed_process_s_jobs_come_first_and_those_of_run_are_left_alone(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_is_bound_to_the_context_is_in_every_line() -> None:
 
 def test_libraries_are_heard_from_warning_on() -> None:
     def tell() -> None:
-        for name in ("uvicorn.access", "aiohttp", "openai"):
+        for name in ("uvicorn.error", "aiohttp", "openai"):
             logging.getLogger(name).info("chatter")
             logging.getLogger(name).warning("trouble")
         log.debug("hidden")
