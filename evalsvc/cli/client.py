@@ -83,13 +83,14 @@ def _token(path: Path | None) -> str | None:
 
 def _check_url(url: str) -> None:
     """Raise `InputError` where it cannot be a daemon's."""
+    wrong = InputError(f"must be an http:// or https:// URL, got {url[:80]!a}", key="--url")
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable()
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable()
     except ValueError:
-        good = False
+        raise wrong from None
     if not good:
-        raise InputError(f"must be an http:// or https:// URL, got {url[:80]!a}", key="--url")
+        raise wrong
     if parts.query or parts.fragment or parts.path.rstrip("/").endswith("/api/v1"):
         raise InputError(f"names the daemon alone, as in {DEFAULT_URL}, without /api/v1, ? or #", key="--url")
 
@@ -151,7 +152,7 @@ class Client:
     def find(self, wanted: str) -> str:
         """The id that is meant by an id, the beginning of one, ``latest`` or ``latest~1``. Raises `JobNotFound`."""
         if not wanted:
-            raise InputError("a job is an id, the beginning of one, or `latest`; got nothing", key="JOB")
+            raise JobNotFound(f"no job '' at {self.url}: name an id, the beginning of one, or `latest`")
         latest = _LATEST.fullmatch(wanted)
         if latest:
             before = int(latest[1] or 0)

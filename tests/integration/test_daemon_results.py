@@ -137,3 +137,14 @@ def test_a_daemon_calibrates_and_its_next_job_knows(daemon: Daemon, tmp_path: Pa
     (tmp_path / "other.toml").write_text(other)
     of = ("calibrate", str(tmp_path / "other.toml"), "--url", daemon.url, "--job", found["job"])
     assert "another baseline, other suites or other gates" in str(on_the_command_line(*of).exception)
+
+    path = f"{daemon.url}/api/v1/jobs/{found['job']}/calibration"
+    for _ in range(8):  # each goes away before it is answered; the next would else be told to wait
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(path, params={"resamples": 10_000}, timeout=0.2, trust_env=False)
+    assert on_the_command_line(*command).exit_code == 0
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(path, params={"resamples": 10_000}, timeout=0.2, trust_env=False)
+    assert daemon.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in daemon.log
+    assert "ASGI" not in daemon.log

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import AsyncMock
 
+import anyio
 import pytest
 
 from evalsvc.core.states import JobState

@@ -218,7 +218,7 @@ def test_which_daemon_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     for inside in ("http://h/api/v1", "http://h/api/v1/", "http://h/?x=1"):
         with pytest.raises(InputError, match="names the daemon alone"):
             client(inside, None)
-    with pytest.raises(InputError, match="got nothing"):
+    with pytest.raises(JobNotFound, match="no job ''"):
         Client("http://h", None).find("")
 
 
@@ -227,9 +227,9 @@ def test_a_busy_daemon_is_asked_again_for_a_minute(serve: Any, monkeypatch: pyte
     answers: list[tuple[int, Any]] = [busy, busy, (200, b"drawn")]
     waits: list[float] = []
     monkeypatch.setattr(module, "_PATIENCE_S", 60)
-    monkeypatch.setattr(module.time, "sleep", waits.append)
+    monkeypatch.setattr("evalsvc.cli.client.time.sleep", waits.append)
     daemon = Client(serve(lambda *_: answers.pop(0)), None)
-    asked = {"arm": "candidate", "width": 80, "color": False}
+    asked: dict[str, Any] = {"arm": "candidate", "width": 80, "color": False}
     assert "".join(daemon.report("j1", "text", **asked)) == "drawn"
     assert waits == [1, 1]
     answers += [busy, (200, {"gates": []})]
