@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import (
@@ -183,3 +185,21 @@ async def test_idle_connections_and_pipelines_are_served(serve: Serve) -> None:
         with anyio.fail_after(10):
             while said.count(b"200 OK") < 3:
                 said += await stream.receive()
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "stays"),
+    [
+        ("ASGI callable returned without completing response.", None, False),
+        ("Exception in ASGI application\n", asyncio.CancelledError(), False),
+        ("Exception in ASGI application\n", ValueError(), True),
+        ("something else", None, True),
+    ],
+)
+async def test_what_was_broken_off_on_purpose_is_no_error_of_the_server(
+    build: Any, said: str, error: BaseException | None, stays: bool
+) -> None:
+    server_config((await build()).app, ApiLimits())
+    told = (type(error), error, None) if error else None
+    record = logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, said, (), told)
+    assert bool(logging.getLogger("uvicorn.error").filter(record)) is stays

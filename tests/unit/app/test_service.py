@@ -313,3 +313,10 @@ async def test_with_too_little_room_or_about_to_stop_nothing_is_taken(
     assert daemon.service.ready() == "the daemon is about to stop"
     with pytest.raises(StoreError, match="about to stop"):
         await daemon.submit()
+
+
+async def test_a_queued_job_says_why_it_waits(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = await daemon.submit()
+    assert (await daemon.service.job(job_id)).reason is None
+    monkeypatch.setattr(Dispatcher, "why_wait", property(lambda _: "no place"))
+    assert (await daemon.service.job(job_id)).reason == "no place"
