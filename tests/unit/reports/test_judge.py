@@ -30,6 +30,9 @@ JUDGE: dict[str, Any] = {
 }
 
 
+EQUAL = "+5.7 (\u22121.0 to +12.3)"
+
+
 def test_a_trusted_judge_in_a_few_sentences() -> None:
     assert judge_lines({"judge": JUDGE}) == (
         "gpt on openai is trusted.",
@@ -37,8 +40,7 @@ def test_a_trusted_judge_in_a_few_sentences() -> None:
         "Asked in both orders it contradicts itself in 25.0% (8.9% to 53.2%) of 12 pairs: those count as ties.",
         "It prefers what it is shown first in 25.0% (8.9% to 53.2%) of 12 verdicts that are no tie: 50% is fair.",
         "The longer of two answers wins in 25.0% (8.9% to 53.2%) of 12 decided cases.",
-        "tone of mails: candidate less baseline +20.0 points,"
-        " +5.7 (\u22121.0 to +12.3) between answers of equal length.",
+        f"tone of mails: candidate less baseline +20.0 points, {EQUAL} between answers of equal length.",
         "It was asked 234 times, 34 of them from earlier ones, at a cost of 1.50: 5,000 input and – output tokens.",
     )
 
