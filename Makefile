@@ -12,7 +12,7 @@ demo: $(VENV)/run.stamp            ## the main job on the built-in simulator: no
 	$(BIN)/evalsvc run examples/demo/job.toml --db evalsvc-out/demo.db --out evalsvc-out/demo --again
 
 test: $(VENV)/dev.stamp packages lint  ## lint, types, architecture and every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -24,7 +24,9 @@ def checks(ran: Any) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def server(models: list[str] | None, answers: dict[str, Any], key: str = "sk-1") -> Iterator[tuple[str, list[Any]]]:
+def server(
+    models: list[str] | None, answers: dict[str, Any], key: str = "sk-1234567"
+) -> Iterator[tuple[str, list[Any]]]:
     """A model server: lists ``models`` (None: not at all), answers those of ``answers``, other models with a 404.
 
     An answer is the one limit of tokens it takes, or a status.
@@ -119,7 +121,7 @@ def test_asking(evalsvc: Any, tmp_path: Path) -> None:
         server(["m"], {"m": 500}) as (broken, _),
     ):
         configure(tmp_path, old=old, new=new, closed=closed, mixed=mixed, secretive=secretive, broken=broken)
-        ran = evalsvc("doctor", "--ask", "--json", env={"KEY": "sk-1"})
+        ran = evalsvc("doctor", "--ask", "--json", env={"KEY": "sk-1234567"})
         found = checks(ran)
         assert ran.code == 1
         levels = {name.removeprefix("endpoint "): c["level"] for name, c in found.items() if "endpoint" in name}
@@ -133,8 +135,8 @@ def test_asking(evalsvc: Any, tmp_path: Path) -> None:
         }
         assert asked[0]["max_tokens"] == 1
         assert "--model mixed=MODEL" in found["endpoint mixed"]["mend"]
-        assert "sk-1" not in ran.out
-        shown = evalsvc("doctor", "--model", "mixed=m", env={"KEY": "sk-1"})
+        assert "sk-1234567" not in ran.out
+        shown = evalsvc("doctor", "--model", "mixed=m", env={"KEY": "sk-1234567"})
         assert re.search("ok +endpoint mixed +m answered", shown.out)
         assert "\x1b" not in shown.out
 

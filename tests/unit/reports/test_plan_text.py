@@ -28,12 +28,13 @@ def gate(name: str, **more: Any) -> dict[str, Any]:
 
 def a_plan() -> dict[str, Any]:
     spend = {
+        "judge": None,
         "requests": 2400,
         "cost": 12.5,
         "seconds": 754.0,
         "bound": "rpm = 200 of openai",
         "arms": {
-            arm: {"requests": 1200, "tokens": {"input": 61000, "output": 140800}, "cost": 6.25}
+            arm: {"requests": 1200, "follow_ups": 0, "tokens": {"input": 61000, "output": 140800}, "cost": 6.25}
             for arm in ("candidate", "baseline")
         },
     }
@@ -46,6 +47,7 @@ def a_plan() -> dict[str, Any]:
             "limit": None,
             "stop": "never",
             "arms": {arm: {"endpoint": "openai", "model": arm} for arm in ("candidate", "baseline")},
+            "judge": None,
         },
         "gates": [
             gate("target_improvement", threshold=0.05, effect=0.107, truth=0.1, chance=0.693),
@@ -193,3 +195,18 @@ def test_colours_are_the_only_difference() -> None:
 )
 def test_a_duration_is_told_in_one_unit(seconds: float, words: str) -> None:
     assert plan_text.duration(seconds) == words
+
+
+def test_the_judge_has_a_row_of_its_own_in_the_cost() -> None:
+    plan = a_plan()
+    plan["job"]["judge"] = {"endpoint": "court", "model": "j"}
+    plan["spend"]["judge"] = {
+        "requests": 880,
+        "follow_ups": 880,
+        "cost": None,
+        "tokens": {"input": 70000, "output": 9000},
+    }
+    printed = plan_text.render(plan, color=False, width=100)
+    assert re.search(r"^judge +880 +70,000 +9,000", printed, re.MULTILINE)
+    assert "880 of the requests are asked for scores, beyond the answers" in printed
+    assert "no price_in and price_out for the endpoint court" in " ".join(printed.split())
