@@ -113,7 +113,7 @@ def objections(job: Job, calibration: Mapping[str, Any] | None) -> tuple[str, ..
     if job.calibration != "required":
         return ()
     if calibration is None:
-        lacking = "a calibration is required and none of this baseline, these suites, scorers and gates is stored"
+        lacking = "a calibration is required and none of this baseline and judge, these suites and gates is stored"
         return (f"{lacking}; `evalsvc calibrate` with this job and database would add it",)
     resamples, share = calibration["resamples"], calibration["false_pass"]
     if resamples < FEWEST_RESAMPLES:

@@ -190,7 +190,7 @@ class Executor:
     ) -> bool:
         """Whether to ask once more, after the wait that takes; False when the outcome stands."""
         if isinstance(error, AuthenticationFailed | ModelNotFound):
-            who = request.arm if request.step == "answer" else f"follow-up {request.step!r}"
+            who = request.arm if request.step == "answer" else f"what scores ask ({request.step!r})"
             raise JobStopped(f"{who} ({request.model} on endpoint {endpoint.name}): {error}") from error
         wait = self._policy.decide(error, attempt=course.tries, elapsed_s=perf_counter() - course.since)
         # A 429 is no load on the server that the limits do not already hold back: it takes none of the budget.

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from evalsvc.core.records import Job
 from evalsvc.errors import JobError
 from evalsvc.jobfile.models import JobTable
-from evalsvc.jobfile.reader import JobFile, job_of
+from evalsvc.jobfile.reader import JobFile
+from evalsvc.jobfile.specs import job_of
 
 
 def document_of(file: JobFile) -> str:

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import math
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import rfc8785
 from pydantic import ValidationError
 
-from evalsvc.core.invalid import describe, first_error, unknown_key
-from evalsvc.core.records import (
-    FIELDS,
-    GATES,
-    RECORDED,
-    Arm,
-    ArmSpec,
-    GateSpec,
-    Job,
-    JudgeSpec,
-    PromptSpec,
-    ScorerSpec,
-    SuiteSpec,
-)
+from evalsvc.core.invalid import first_error
+from evalsvc.core.records import Arm, Job
 from evalsvc.core.toml_source import KeyPath, TomlSource
 from evalsvc.errors import JobError
-from evalsvc.jobfile.models import (
-    MAX_INTEGER,
-    ArmTable,
-    GatesTable,
-    JobTable,
-    JudgeTable,
-    PluggedGate,
-    ScorerTable,
-    SuiteTable,
-    plugged_gates,
-    reserved_param,
-)
+from evalsvc.jobfile.faults import faults_of_data, faults_of_table
+from evalsvc.jobfile.models import JobTable
 from evalsvc.jobfile.shipped import PREFIX as SHIPPED
 from evalsvc.jobfile.shipped import path_of as shipped_path
-
-Fault = tuple[KeyPath, str]
-_MAX_DEPTH = 100
+from evalsvc.jobfile.specs import arm_of, job_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,23 +117,14 @@ def _parsed(raw: bytes, name: str, locate: Locate, limit: int | None) -> JobFile
     if limit is not None and limit < 1:
         raise JobError(f"must be at least 1, got {limit}", key="--limit")
     source = TomlSource.parse(raw, file=name, blame=JobError)
-    for fault in (*_not_yet(source.data), *_not_json((), source.data), *_no_gates(source.data)):
+    for fault in faults_of_data(source.data):
         raise source.error(*fault)
     try:
         table = JobTable.model_validate(source.data)
     except ValidationError as error:
         raise first_error(error, JobTable, source) from None
-    for check in (
-        _peeking,
-        _reserved_params,
-        _own_judge,
-        _recorded_or_not,
-        _unknown_fields,
-        _examples,
-        _repeated_names,
-    ):
-        for fault in check(table):
-            raise source.error(*fault)
+    for fault in faults_of_table(table):
+        raise source.error(*fault)
     files, names, sha256 = _hashed(table, locate, source)
     digest = _spec_sha256(table, sha256, limit)
     return JobFile(job=job_of(table, limit, digest), source=source, files=files, names=names, sha256=sha256)
@@ -183,129 +147,6 @@ def _read_bytes(path: Path) -> bytes:
 
 def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _not_yet(data: dict[str, Any]) -> Iterator[Fault]:
-    """What the contract of job.toml knows and this version does not do: refused rather than ignored."""
-    for arm in Arm:
-        yield from _arm_not_yet(str(arm), data.get(arm))
-
-
-def _arm_not_yet(arm: str, table: object) -> Iterator[Fault]:
-    if not isinstance(table, dict):
-        return
-    if table.get("api") == "responses" and table.get("stream") is True:
-        yield (arm, "stream"), 'true is not available yet with api = "responses"; remove it'
-
-
-def _no_gates(data: dict[str, Any]) -> Iterator[Fault]:
-    """What is neither one of the seven gates nor can be one of a plug-in, which always has a threshold."""
-    gates = data.get("gates")
-    for name, table in gates.items() if isinstance(gates, dict) else ():
-        if name in GatesTable.model_fields:
-            continue
-        if not isinstance(table, dict) or "threshold" not in table:
-            yield ("gates", name), unknown_key(name, GatesTable.model_fields)
-            continue
-        for key in table.keys() - PluggedGate.model_fields.keys():
-            yield ("gates", name, key), unknown_key(key, PluggedGate.model_fields)
-
-
-def _not_json(path: KeyPath, value: object) -> Iterator[Fault]:
-    """Values of TOML that canonical JSON does not have, or that are too deep for its writers."""
-    if len(path) > _MAX_DEPTH:
-        yield path[:3], f"nested deeper than {_MAX_DEPTH} levels"
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _not_json((*path, key), inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _not_json((*path, index), inner)
-    elif isinstance(value, dt.date | dt.time):
-        yield path, "a date or time is no JSON value; write it as a string"
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield path, f"must be a finite number, got {describe(value)}"
-    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
-        yield path, f"must lie within ±{MAX_INTEGER}, got {describe(value)}: JSON keeps no larger integer exactly"
-
-
-def _peeking(table: JobTable) -> Iterator[Fault]:
-    """An estimate looked at again and again crosses any threshold some time."""
-    if table.stop != "never" and table.gates.evidence == "point":
-        yield ("stop",), f'"{table.stop}" judges by intervals; with evidence = "point" in [gates] it must be "never"'
-    for index, suite in enumerate(table.suites):
-        if table.stop != "never" and suite.cluster is not None:
-            said = f'cases in clusters are judged when all are asked; with stop = "{table.stop}" remove it'
-            yield ("suites", index, "cluster"), said
-
-
-def _reserved_params(table: JobTable) -> Iterator[Fault]:
-    for arm in Arm:
-        found = reserved_param(_arm(table, arm).params)
-        if found:
-            yield (str(arm), "params", found[0]), found[1]
-    found = reserved_param(table.judge.params) if table.judge is not None else None
-    if found:
-        yield ("judge", "params", found[0]), found[1]
-
-
-def _own_judge(table: JobTable) -> Iterator[Fault]:
-    """A model prefers its own answers: that has to be wanted."""
-    judge = None if table.judge is None else _judge_spec(table.judge)
-    for arm in Arm:
-        if judge is not None and not judge.allow_self and judge.judges_itself(_arm_spec(_arm(table, arm))):
-            said = (
-                f"the {arm} would judge itself: name another model, or set allow_self = true (the record then warns)"
-                " where it is wanted, or only the name is the same"
-            )
-            yield ("judge", "model"), said
-
-
-def _recorded_or_not(table: JobTable) -> Iterator[Fault]:
-    for arm in Arm:
-        found = _arm(table, arm)
-        if found.endpoint == RECORDED and found.outputs is None:
-            yield (str(arm), "endpoint"), '"recorded" needs the file of the answers: outputs = "answers.jsonl"'
-        if found.endpoint != RECORDED and found.outputs is not None:
-            yield (str(arm), "outputs"), 'only with endpoint = "recorded": another endpoint is asked for its answers'
-
-
-def _unknown_fields(table: JobTable) -> Iterator[Fault]:
-    for index, suite in enumerate(table.suites):
-        for key in suite.fields:
-            if key not in FIELDS:
-                yield ("suites", index, "fields", key), unknown_key(key, FIELDS)
-
-
-def _examples(table: JobTable) -> Iterator[Fault]:
-    """A file of examples of which none would be shown, and pictures that would not be."""
-    for index, suite in enumerate(table.suites):
-        if suite.prompt is not None and suite.prompt.examples is not None and not suite.prompt.shots:
-            said = "needs shots = N: how many of them stand before each question"
-            yield ("suites", index, "prompt", "examples"), said
-        if suite.prompt is not None and suite.prompt.image is not None and suite.prompt.shots:
-            yield ("suites", index, "prompt", "image"), "not together with shots: examples are shown as text alone"
-        other = next((arm for arm in Arm if _arm(table, arm).api != "chat"), None)
-        if suite.prompt is not None and suite.prompt.image is not None and other is not None:
-            yield ("suites", index, "prompt", "image"), f'pictures go with api = "chat"; the {other} has another'
-
-
-def _repeated_names(table: JobTable) -> Iterator[Fault]:
-    suites: set[str] = set()
-    for index, suite in enumerate(table.suites):
-        if suite.name in suites:
-            yield ("suites", index, "name"), f'another suite is called "{suite.name}" already; names are unique'
-        suites.add(suite.name)
-        yield from _repeated_labels(index, suite)
-
-
-def _repeated_labels(index: int, suite: SuiteTable) -> Iterator[Fault]:
-    labels = {suite.scorer.label}
-    for place, scorer in enumerate(suite.also):
-        if scorer.label in labels:
-            message = f'another scorer of this suite is labelled "{scorer.label}" already; give one a label of its own'
-            yield ("suites", index, "also", place), message
-        labels.add(scorer.label)
 
 
 def _hashed(
@@ -331,7 +172,7 @@ def _hashed(
 def _named_files(table: JobTable) -> Iterator[tuple[KeyPath, str]]:
     """Every file a job names, with the key it stands at."""
     for arm in Arm:
-        outputs = _arm(table, arm).outputs
+        outputs = arm_of(table, arm).outputs
         if outputs is not None:
             yield (str(arm), "outputs"), outputs
     for index, suite in enumerate(table.suites):
@@ -357,66 +198,3 @@ def _file_sha256(path: Path) -> str:
 def _spec_sha256(table: JobTable, files: dict[str, str], limit: int | None) -> str:
     spec = {"job": table.model_dump(mode="json"), "files": files, "limit": limit}
     return hashlib.sha256(rfc8785.dumps(spec)).hexdigest()
-
-
-def job_of(table: JobTable, limit: int | None, spec_sha256: str) -> Job:
-    """The job a checked table describes."""
-    return Job(
-        name=table.name,
-        seed=table.seed,
-        trials=table.trials,
-        rate=table.rate,
-        stop=table.stop,
-        arms={arm: _arm_spec(_arm(table, arm)) for arm in Arm},
-        suites=tuple(_suite_spec(suite, table.seed) for suite in table.suites),
-        gates=tuple(_gate_spec(table.gates, name) for name in (*GATES, *plugged_gates(table.gates))),
-        evidence=table.gates.evidence,
-        calibration=table.gates.calibration,
-        judge=None if table.judge is None else _judge_spec(table.judge),
-        limit=limit,
-        spec_sha256=spec_sha256,
-    )
-
-
-def _arm(table: JobTable, arm: Arm) -> ArmTable:
-    return table.candidate if arm is Arm.CANDIDATE else table.baseline
-
-
-def _arm_spec(table: ArmTable) -> ArmSpec:
-    return ArmSpec(
-        endpoint=table.endpoint,
-        model=table.model,
-        system=table.system,
-        params=table.params,
-        api=table.api,
-        stream=table.stream,
-        outputs=table.outputs,
-    )
-
-
-def _judge_spec(table: JudgeTable) -> JudgeSpec:
-    return JudgeSpec(**table.model_dump())
-
-
-def _suite_spec(table: SuiteTable, seed: int) -> SuiteSpec:
-    scorers = tuple(_scorer_spec(scorer) for scorer in (table.scorer, *table.also))
-    return SuiteSpec(
-        name=table.name,
-        role=table.role,
-        dataset=table.dataset,
-        format=table.format,
-        scorers=scorers,
-        fields=table.fields,
-        cluster=table.cluster,
-        prompt=None if table.prompt is None else PromptSpec(**table.prompt.model_dump(), seed=seed),
-        answers=table.answers,
-    )
-
-
-def _scorer_spec(table: ScorerTable) -> ScorerSpec:
-    return ScorerSpec(name=table.name, label=table.label, pass_at=table.pass_at, options=table.model_extra or {})
-
-
-def _gate_spec(gates: GatesTable, name: str) -> GateSpec:
-    gate = getattr(gates, name)
-    return GateSpec(name=name, threshold=gate.core_threshold(), required=gate.required, waived=gate.waive)

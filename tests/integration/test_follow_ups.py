@@ -135,7 +135,7 @@ def test_a_judge_without_a_key_stops_the_job(upstream: Any, write_job: Any, eval
     server = upstream(lambda body: (401, b"{}") if body["model"] == "court" else court(body))
     ran = evalsvc("run", write_job(ROWS, url=server.url, more=JUDGED + JUDGE))
     assert ran.code == 1
-    assert "follow-up 'judge" in ran.err
+    assert "what scores ask ('judge" in ran.err
     assert "court on endpoint up" in ran.err
 
 
