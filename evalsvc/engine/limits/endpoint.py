@@ -24,6 +24,8 @@ Reason = Literal["", "slot", "concurrency", "rpm", "tpm", "rate"]
 
 #: Budgets bring a little more with every wait this short: no alarm is set for less.
 _SHORTEST_ALARM_S = 0.001
+#: Without a request for so long, an endpoint was at rest.
+_REST_S = 1.0
 #: A budget that is known explains single 429s; more than this share means that it is not the whole truth.
 _UNEXPLAINED = 0.1
 
@@ -49,6 +51,7 @@ class EndpointLimits:
         now = clock()
         self._clock = clock
         self.in_flight = 0
+        self._idle_since = now
         self._concurrency = Concurrency(max_in_flight)
         self._requests = None if rpm is None else Budget(rpm, now=now, ceiling=True)
         self._tokens = None if tpm is None else Budget(tpm, now=now, ceiling=True)
@@ -100,6 +103,8 @@ class EndpointLimits:
                 tokens = self._meter.estimate(model, chars, max_tokens)
             if self._obstacle(tokens, now)[0]:
                 return None
+        if not self.in_flight and now - self._idle_since > _REST_S:
+            self._rate.rested(now, admitted=self._admitted, limited=self._limited, answered=self._answered)
         return self._grant(model, chars, tokens, now)
 
     async def admit(self, job: str, model: str, chars: int, max_tokens: int | None) -> Admission:
@@ -137,6 +142,8 @@ class EndpointLimits:
         Usage that is not known (None) leaves the estimate standing.
         """
         self.in_flight -= 1
+        if not self.in_flight:
+            self._idle_since = self._clock()
         if result == "ok":
             self._answered += 1
             self._concurrency.finished(True)

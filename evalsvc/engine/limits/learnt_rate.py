@@ -30,6 +30,8 @@ _STEADY_ROUNDS = 8
 _HOPELESS = 0.5
 _PROVEN = 0.2
 _ENOUGH = 20
+#: Longer than any window of limits per minute: what is at rest for so long does not wait for the next one.
+_LONG_REST_S = 75.0
 
 
 class LearntRate:
@@ -74,6 +76,13 @@ class LearntRate:
         if seconds >= min(_LONGEST_ROUND_S, max(_ROUND_S, _ROUND_REQUESTS / self.budget.rate)):
             if requests >= _USED * self.budget.rate * seconds:
                 self._grow()
+            self._new_round(now, admitted)
+
+    def rested(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
+        """Nothing was asked for a while: that is no slow rate, unless 429s may be the reason."""
+        if limited == self._looks[0][2] or now - self._looks[-1][0] > _LONG_REST_S:
+            self._looks.clear()
+            self._looks.append((now, admitted, limited, answered))
             self._new_round(now, admitted)
 
     def cut(self, now: float, *, admitted: int, limited: int) -> None:

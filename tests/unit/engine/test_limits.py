@@ -449,3 +449,29 @@ async def test_neither_an_endpoint_nor_its_clock_is_shared() -> None:
     slow, fast = make(), make()
     finish(slow, must(admit(slow)), "rate_limited", quota=Quota(requests=1, requests_left=0, requests_reset_s=60))
     assert (slow.reason, fast.reason, fast.limit) == ("rpm", "", 64)
+
+
+async def trickle(limits: EndpointLimits, seconds: float) -> None:
+    """20 requests a second, all answered."""
+    until = loop_time() + seconds
+    while loop_time() < until:
+        admission = must(admit(limits))
+        await anyio.sleep(0.05)
+        finish(limits, admission)
+
+
+@pytest.mark.parametrize("before_s", [0, 5])
+async def test_time_at_rest_is_no_slow_rate(before_s: float) -> None:
+    """A job that comes after an hour without one is not held to the rate of that hour by its first 429."""
+    limits = EndpointLimits(64, clock=loop_time)
+    await trickle(limits, before_s)
+    await anyio.sleep(3600)
+    await trickle(limits, 1.2)
+    finish(limits, must(admit(limits)), "rate_limited")
+    until, admitted = loop_time() + 5, 0
+    while loop_time() < until:
+        if (admission := admit(limits)) is not None:
+            admitted += 1
+            finish(limits, admission)
+        await anyio.sleep(0.01)
+    assert admitted >= 5 * 15
