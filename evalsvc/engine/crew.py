@@ -16,11 +16,14 @@ class Crew:
     """A bounded set of workers that all take from one plan. An async context: leaving it waits for them.
 
     Args:
-        size: how many should be at work now; as many again may rest.
+        size: how many should be at work now.
+        resting: how many more there may be, one for each that rests. A limit that was cut to a few is no reason to
+            have a few long rests stop all work.
     """
 
-    def __init__(self, size: Callable[[], int]) -> None:
+    def __init__(self, size: Callable[[], int], *, resting: int) -> None:
         self._size = size
+        self._most_resting = resting
         self._group = anyio.create_task_group()
         self._step: Step | None = None
         self._workers = 0
@@ -55,8 +58,7 @@ class Crew:
             self._resting -= 1
 
     def _wanted(self) -> int:
-        size = self._size()
-        return size + min(self._resting, size)
+        return self._size() + min(self._resting, self._most_resting)
 
     def _fill(self) -> None:
         if self._workers < self._wanted():

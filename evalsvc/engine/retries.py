@@ -11,10 +11,12 @@ from tenacity import (
 )
 from tenacity.wait import wait_base
 
-from evalsvc.errors import ProviderError, TransientError
+from evalsvc.errors import ProviderError, RateLimited, TransientError
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+#: Most quotas are counted by the minute: so long after the first attempt another window has begun.
+_WINDOW_S = 60.0
 _BUDGET_RATIO = 0.2
 _BUDGET_FLOOR = 10.0
 
@@ -35,6 +37,8 @@ class _AsTheServerSays(wait_base):
 class RetryPolicy:
     """Exponential backoff with full jitter for `TransientError`, within a number of attempts and a total time.
 
+    Where a server says 429 and not for how long, the last attempt is kept for the next minute.
+
     Args:
         max_attempts: most attempts of one request.
         deadline_s: no retry starts later than this after the first attempt.
@@ -42,6 +46,7 @@ class RetryPolicy:
 
     def __init__(self, *, max_attempts: int, deadline_s: float) -> None:
         self._deadline_s = deadline_s
+        self._max_attempts = max_attempts
         self._policy = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             stop=stop_after_attempt(max_attempts),
@@ -62,6 +67,8 @@ class RetryPolicy:
         if not self._policy.retry(state) or self._policy.stop(state):
             return None
         wait = float(self._policy.wait(state))
+        if isinstance(error, RateLimited) and error.retry_after is None and attempt == self._max_attempts - 1:
+            wait = max(wait, min(_WINDOW_S + wait, self._deadline_s) - elapsed_s)
         return wait if elapsed_s + wait <= self._deadline_s else None
 
 

@@ -118,7 +118,8 @@ class Scheduler:
                 await looks.take()  # those over what is stored: nothing is asked that they make needless
                 self._close(plan, looks)
                 watchers.start_soon(looks.run, partial(self._close, plan, looks))
-            async with Crew(self._slots) as crew:
+            resting = sum([endpoint.limits.max_in_flight for endpoint in self._endpoints.values()])
+            async with Crew(self._slots, resting=resting) as crew:
                 for endpoint in self._endpoints.values():
                     watchers.start_soon(self._watch, endpoint, pauses, crew.stop)
                 self._drain = partial(self._end, plan, pauses, crew)

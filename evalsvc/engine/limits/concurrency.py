@@ -19,12 +19,13 @@ class Concurrency:
     ``peak`` is for the owner to keep: it is counted on admission.
     """
 
-    __slots__ = ("_clean", "_finished", "_slow_start", "limit", "most", "peak")
+    __slots__ = ("_calm", "_clean", "_finished", "_slow_start", "limit", "most", "peak")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.limit = min(START, most)
         self.peak = 0
+        self._calm = self.limit  # where the last clean round was
         self._finished = 0
         self._clean = True
         self._slow_start = True
@@ -36,6 +37,7 @@ class Concurrency:
             self._clean = False
         if self._finished >= self.limit:
             if self._clean and self.peak >= _USED * self.limit:
+                self._calm = self.limit
                 self._grow()
             self._new_round()
 
@@ -43,6 +45,11 @@ class Concurrency:
         """The endpoint said it was too much."""
         self.limit = max(1, int(_CUT * self.limit))
         self._slow_start = False
+        self._new_round()
+
+    def restore(self) -> None:
+        """What it was cut for was something else: back to where it went well."""
+        self.limit = max(self.limit, self._calm)
         self._new_round()
 
     def _grow(self) -> None:

@@ -104,7 +104,7 @@ class EndpointLimits:
             if self._obstacle(tokens, now)[0]:
                 return None
         if not self.in_flight and now - self._idle_since > _REST_S:
-            self._rate.rested(now, admitted=self._admitted, limited=self._limited, answered=self._answered)
+            self._rate.rested(now, **self._counts())
         return self._grant(model, chars, tokens, now)
 
     async def admit(self, job: str, model: str, chars: int, max_tokens: int | None) -> Admission:
@@ -147,6 +147,9 @@ class EndpointLimits:
         if result == "ok":
             self._answered += 1
             self._concurrency.finished(True)
+            if self._rate.shut_at is not None and admission.number > self._rate.shut_at:
+                self._rate.reopen(self._clock(), **self._counts())
+                self._concurrency.restore()
         elif result == "rate_limited":
             self._refused(admission, quota)
         else:
@@ -167,7 +170,7 @@ class EndpointLimits:
         if self._budgeted:
             self._reserve(tokens)
         if now >= self._rate.next_look:
-            self._rate.look(now, admitted=self._admitted, limited=self._limited, answered=self._answered)
+            self._rate.look(now, **self._counts())
         return Admission(self._admitted, now, model, chars, tokens, self._reserved)
 
     def _reserve(self, tokens: float) -> None:
@@ -205,14 +208,20 @@ class EndpointLimits:
 
     def _refused(self, admission: Admission, quota: Quota | None) -> None:
         self._limited += 1
+        if self._rate.shut_at is not None:
+            self._rate.refused_while_shut(self._line.size)
+            return
         if admission.number <= self._cut_at:
             self._concurrency.finished(False)
             return
         self._cut_at = self._admitted
         self._concurrency.cut()
         if quota is None and self._unexplained():
-            self._rate.cut(self._clock(), admitted=self._admitted, limited=self._limited)
+            self._rate.cut(self._clock(), **self._counts())
             self._budgeted = True
+
+    def _counts(self) -> dict[str, int]:
+        return {"admitted": self._admitted, "limited": self._limited, "answered": self._answered}
 
     def _unexplained(self) -> bool:
         if self._rate.budget is not None or not self._budgeted:

@@ -5,6 +5,10 @@ there are none and it is used: by halves until the second cut, then by 1% a roun
 a limit that stands, then faster and faster, which leaves behind a limit that is gone. Where 429s go on at half of
 a rate that was answered well before, they have nothing to do with the rate: the cap is dropped, and comes back only
 when they are more than a few.
+
+Where many were answered and then every single one is refused, a window is used up: that says nothing of a rate. The
+endpoint is `shut`: a request now and then asks whether the next window has begun, and the first answer opens it again,
+at a rate that doubles until it is refused.
 """
 
 from __future__ import annotations
@@ -30,6 +34,11 @@ _STEADY_ROUNDS = 8
 _HOPELESS = 0.5
 _PROVEN = 0.2
 _ENOUGH = 20
+_ALL_REFUSED = 4
+_PROBES_PER_SECOND = 0.25
+#: Of one request, so that its attempts last for a minute.
+_OWN_PROBES_PER_SECOND = 0.05
+_REOPENED_PER_SECOND = 5.0
 #: Longer than any window of limits per minute: what is at rest for so long does not wait for the next one.
 _LONG_REST_S = 75.0
 
@@ -37,7 +46,8 @@ _LONG_REST_S = 75.0
 class LearntRate:
     """The rate cap of one endpoint; ``budget`` is None as long as there is none.
 
-    ``look`` is due at ``next_look``.
+    ``look`` is due at ``next_look``. ``shut_at`` is the number of the last admission before a window was used up, None
+    while the endpoint is open.
     """
 
     __slots__ = (
@@ -45,16 +55,22 @@ class LearntRate:
         "_clean_rounds",
         "_distrusted",
         "_looks",
+        "_opened",
         "_probing",
+        "_reopening",
         "_round_admitted",
         "_round_at",
         "budget",
         "next_look",
+        "shut_at",
     )
 
     def __init__(self, now: float) -> None:
         self.budget: Budget | None = None
         self.next_look = now
+        self.shut_at: int | None = None
+        self._opened = (now, 0)  # since when, and how many were answered until then
+        self._reopening = False
         self._looks = deque([(now, 0, 0, 0)], maxlen=_LOOKS)
         self._probing = True
         self._distrusted = False
@@ -70,7 +86,10 @@ class LearntRate:
         if self.share_limited(admitted, limited) <= _PROVEN:
             then, _, _, answered_then = self._looks[0]
             self._answered_well = max(self._answered_well, (answered - answered_then) / max(1.0, now - then))
-        if self.budget is None:
+        if self.budget is None or self.shut_at is not None:
+            return
+        if self._reopening:
+            self.budget.set_rate(2.0 * self.budget.rate)
             return
         seconds, requests = now - self._round_at, admitted - self._round_admitted
         if seconds >= min(_LONGEST_ROUND_S, max(_ROUND_S, _ROUND_REQUESTS / self.budget.rate)):
@@ -81,19 +100,24 @@ class LearntRate:
     def rested(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
         """Nothing was asked for a while: that is no slow rate, unless 429s may be the reason."""
         if limited == self._looks[0][2] or now - self._looks[-1][0] > _LONG_REST_S:
-            self._looks.clear()
-            self._looks.append((now, admitted, limited, answered))
-            self._new_round(now, admitted)
+            self._start(now, admitted, limited, answered)
 
-    def cut(self, now: float, *, admitted: int, limited: int) -> None:
+    def cut(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
         """A new episode of 429s."""
+        if self._used_up(limited, answered):
+            self.shut_at, self._reopening = admitted, False
+            self.budget = Budget(60.0 * _PROBES_PER_SECOND, now=now)
+            self.budget.level = 0.0
+            return
         observed = max(_LOWEST_PER_SECOND, self._taken_per_second(now, admitted, limited))
         enough = admitted - self._looks[0][1] >= _ENOUGH
         proven = enough and self.share_limited(admitted, limited) > _PROVEN
         if self.budget is None:
             if self._distrusted and not proven:
                 return
-            self.budget = Budget(60.0 * observed, now=now, burst_s=_BURST_S)
+            opened_at, answered_then = self._opened
+            usual = (answered - answered_then) / max(1.0, now - opened_at)  # others may have held it back just now
+            self.budget = Budget(60.0 * max(observed, usual), now=now, burst_s=_BURST_S)
             self._answered_well = 0.0 if proven else self._answered_well
         elif self.budget.rate < _HOPELESS * self._answered_well and not proven:
             self.budget, self._distrusted = None, True
@@ -102,10 +126,34 @@ class LearntRate:
             # Where a window is used up nothing is answered until the next one: that is no rate to stay at.
             lowest = max(_LOWEST_PER_SECOND, _DEEPEST_CUT * self.budget.rate)
             self.budget.set_rate(max(lowest, min(_CUT * self.budget.rate, observed)))
-            self._probing = False
+            self._probing = self._reopening = False
         self.budget.level = min(self.budget.level, 0.0)
         self._clean_rounds = 0
         self._new_round(now, admitted)
+
+    def refused_while_shut(self, waiting: int) -> None:
+        """The next window has not begun; ``waiting`` requests share the asking."""
+        assert self.budget is not None
+        self.budget.set_rate(min(_PROBES_PER_SECOND, _OWN_PROBES_PER_SECOND * (waiting + 1)))
+
+    def reopen(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
+        """The next window has begun."""
+        self.shut_at, self._reopening = None, True
+        self.budget = Budget(60.0 * _REOPENED_PER_SECOND, now=now, burst_s=_BURST_S)
+        self._start(now, admitted, limited, answered)
+
+    def _start(self, now: float, admitted: int, limited: int, answered: int) -> None:
+        """What was before says nothing any more."""
+        self._opened = now, answered
+        self._looks.clear()
+        self._looks.append((now, admitted, limited, answered))
+        self.next_look = now + _LOOK_S
+        self._new_round(now, admitted)
+
+    def _used_up(self, limited: int, answered: int) -> bool:
+        _, _, limited_then, answered_then = self._looks[0]
+        all_refused = answered == answered_then and limited - limited_then >= _ALL_REFUSED
+        return all_refused and answered - self._opened[1] >= _ENOUGH
 
     def share_limited(self, admitted: int, limited: int) -> float:
         """Share of 429s among the last seconds' requests."""

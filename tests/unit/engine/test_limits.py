@@ -362,7 +362,7 @@ Log = list[tuple[float, str, bool, int]]
 
 
 async def drive(
-    limits: EndpointLimits, meter: Meter, seconds: float, jobs: dict[str, int], *, latency_s: float = 0.05
+    limits: EndpointLimits, meter: Meter | Window, seconds: float, jobs: dict[str, int], *, latency_s: float = 0.05
 ) -> Log:
     """Workers per job ask a server with quotas for so long: (when, job, taken, tokens) as the server saw them."""
     rng = random.Random(3)
@@ -449,6 +449,40 @@ async def test_neither_an_endpoint_nor_its_clock_is_shared() -> None:
     slow, fast = make(), make()
     finish(slow, must(admit(slow)), "rate_limited", quota=Quota(requests=1, requests_left=0, requests_reset_s=60))
     assert (slow.reason, fast.reason, fast.limit) == ("rpm", "", 64)
+
+
+class Window:
+    """600 requests each minute of the clock, refused ones counted too; a 429 says nothing, answers say what is left."""
+
+    def __init__(self, *, told: bool, used_by_others: int, clock: Callable[[], float]) -> None:
+        self._told = told
+        self._clock = clock
+        self._minute, self._count = 0, used_by_others
+
+    def ask(self, tokens: int) -> float | None:  # noqa: ARG002 - as `Meter.ask`
+        minute = int(self._clock() // 60)
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        self._count += 1
+        return None if self._count <= 600 else 1.0
+
+    def headers(self, wait_s: float | None) -> dict[str, str]:
+        if wait_s is not None or not self._told:
+            return {}
+        return {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": str(600 - self._count)}
+
+
+@pytest.mark.parametrize(("told", "refused_at_most"), [(True, 0.07), (False, 0.3)])
+@pytest.mark.parametrize("used_by_others", [0, 300])
+async def test_a_window_used_up_is_asked_now_and_then_and_the_next_one_is_used_whole(
+    told: bool, refused_at_most: float, used_by_others: int
+) -> None:
+    server = Window(told=told, used_by_others=used_by_others, clock=loop_time)
+    log = await drive(EndpointLimits(64, clock=loop_time), server, 240, {"job": 64})
+    for minute in (1, 2, 3):
+        used, refused = figures(log, 60 * minute, 60 * minute + 60, 10)
+        assert used >= 0.95
+        assert refused <= refused_at_most
 
 
 async def trickle(limits: EndpointLimits, seconds: float) -> None:

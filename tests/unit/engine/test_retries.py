@@ -18,13 +18,34 @@ from evalsvc.errors import (
 POLICY = RetryPolicy(max_attempts=5, deadline_s=60)
 
 
-@pytest.mark.parametrize("error", [RateLimited("x"), Overloaded("x"), Unreachable("x"), Garbled("x")])
+@pytest.mark.parametrize("error", [Overloaded("x"), Unreachable("x"), Garbled("x")])
 def test_what_may_pass_is_asked_again_with_full_jitter(error: ProviderError) -> None:
     for attempt in range(1, 5):
         waits = [POLICY.decide(error, attempt=attempt, elapsed_s=0) for _ in range(200)]
         assert all(wait is not None and 0 <= wait <= 0.5 * 2 ** (attempt - 1) for wait in waits)
         assert len(set(waits)) > 100
     assert POLICY.decide(error, attempt=5, elapsed_s=0) is None
+
+
+@pytest.mark.parametrize(("deadline_s", "latest"), [(600, 64), (60, 60), (20, 20)])
+def test_the_last_attempt_after_a_429_without_advice_is_kept_for_the_next_minute(
+    deadline_s: float, latest: float
+) -> None:
+    policy = RetryPolicy(max_attempts=5, deadline_s=deadline_s)
+    for elapsed_s in (0, 7, 19):
+        for attempt in range(1, 4):
+            wait = policy.decide(RateLimited("x"), attempt=attempt, elapsed_s=0)
+            assert wait is not None
+            assert wait <= 0.5 * 2 ** (attempt - 1)
+        wait = policy.decide(RateLimited("x"), attempt=4, elapsed_s=elapsed_s)
+        assert wait is None or min(60, latest) <= elapsed_s + wait <= latest
+        assert wait is not None or deadline_s == 20
+    late = policy.decide(RateLimited("x"), attempt=4, elapsed_s=deadline_s - 4.0)
+    assert late is not None
+    assert late <= 4.0
+    advised = policy.decide(RateLimited("x", retry_after=1), attempt=4, elapsed_s=0)
+    assert advised is not None
+    assert advised <= 5.0
 
 
 @pytest.mark.parametrize(

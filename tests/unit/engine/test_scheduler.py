@@ -113,7 +113,7 @@ def made(database: Database, asked: Asked) -> scheduler.Scheduler:
     rows = FollowUpRows(database)
     endpoint = SimpleNamespace(
         name="e",
-        limits=SimpleNamespace(limit=1),
+        limits=SimpleNamespace(limit=1, max_in_flight=1),
         health=SimpleNamespace(asked_by=lambda _: anyio.CancelScope(), wait_down=never),
     )
     progress = Progress()
