@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 #: Bytes a leaf leaves behind in `Tree.marks`.
-MARK_BYTES = 8
+MARK_BYTES = 4
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -56,12 +56,12 @@ class Tree:
         return root.hex()
 
     @property
-    def marks(self) -> bytes:
+    def marks(self) -> bytearray:
         """The first bytes of every leaf. They prove nothing; where a root has changed they show at which leaf."""
-        return bytes(self._marks)
+        return self._marks
 
 
-def first_change(before: bytes, after: bytes) -> int | None:
+def first_change(before: bytes | bytearray, after: bytes | bytearray) -> int | None:
     """The 0-based leaf at which two trees' marks first differ, or None where one's are the other's."""
     for start in range(0, max(len(before), len(after)), MARK_BYTES):
         if before[start : start + MARK_BYTES] != after[start : start + MARK_BYTES]:

@@ -66,6 +66,8 @@ class Pairs:
 
     def at(self, chosen: Flags) -> Pairs:
         """The chosen cases."""
+        if chosen.all():
+            return self  # the usual case, and no copy of every score
         clusters = None if self.clusters is None else self.clusters[chosen]
         return Pairs(candidate=self.candidate.at(chosen), baseline=self.baseline.at(chosen), clusters=clusters)
 

@@ -51,11 +51,12 @@ def compare(candidate: Floats, baseline: Floats, threshold: float, level: float)
         threshold: what ``p_pass`` and ``p_fail`` are held against.
         level: of the interval.
     """
-    n, differences = len(candidate), candidate - baseline
+    n = len(candidate)
     if not n:
         return Estimate(n=0, value=None, interval=NOTHING, method="tango")
     if _binary(candidate) and _binary(baseline):
         return binary(*wins_losses_ties(candidate, baseline), threshold, level)
+    differences = candidate - baseline
     method = "betting" if not has_spread(differences) else "t" if t_holds(differences, level=level) else "gaffke"
     interval_of, p_values_of = _GRADED[method]
     p_pass, p_fail = p_values_of(differences, threshold)
@@ -110,8 +111,8 @@ def estimate_by(settings: Settings, candidate: Floats, baseline: Floats) -> Esti
 
 def wins_losses_ties(candidate: Floats, baseline: Floats) -> tuple[int, int, int]:
     """How many cases the candidate wins, loses and ties, by the sign of the difference."""
-    wins = int((candidate - baseline > NOISE).sum())
-    losses = int((baseline - candidate > NOISE).sum())
+    differences = candidate - baseline
+    wins, losses = int((differences > NOISE).sum()), int((differences < -NOISE).sum())
     return wins, losses, len(candidate) - wins - losses
 
 

@@ -123,10 +123,12 @@ def _rate_gate(evidence: Evidence, settings: Settings, role: Role) -> GateResult
 
 def _flagged(parts: Sequence[tuple[Scores, float]], clusters: Ints | None) -> Bounded[Flagged]:
     """Which of (scores, pass_at) pass, laid end to end: complete cases, then all at their worst and best."""
-    scores = joined(part for part, _ in parts)
-    pass_at = np.concatenate([np.full(len(part.mean), least) for part, least in parts])
-    complete = ~np.isnan(scores.mean)
-    found = Bounded(scores.mean, scores.low, scores.high).map(lambda each: (passing(each, pass_at), clusters))
+    complete = np.concatenate([~np.isnan(part.mean) for part, _ in parts])
+    whole = all(part.whole for part, _ in parts)
+    columns = Bounded(*["mean"] * 3) if whole else Bounded("mean", "low", "high")
+    found = columns.map(
+        lambda which: (np.concatenate([passing(getattr(part, which), least) for part, least in parts]), clusters)
+    )
     if complete.all():
         return found
     known = found.complete[0][complete], None if clusters is None else clusters[complete]

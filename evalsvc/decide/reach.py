@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import sqrt
 
+import numpy as np
+
 from evalsvc.core.records import Verdict
 from evalsvc.decide.betting import REACH
 from evalsvc.decide.cases import Pairs
@@ -45,8 +47,9 @@ def smallest_seen(pairs: Pairs, settings: Settings) -> float | None:
         variance = effective_variance(differences, complete.clusters)
         smallest = None if not variance else settings.threshold + REACH * sqrt(variance / n)
         return smallest if smallest is not None and smallest <= 1 else None
-    graded = bool(((differences != 0) & (abs(differences) != 1)).any())
-    spread = Spread(discordance=float((differences**2).mean()) if n else 0.0, graded=graded)
+    graded = bool(((differences != 0) & (differences != 1) & (differences != -1)).any())
+    squares = np.square(differences, out=differences)
+    spread = Spread(discordance=float(squares.mean()) if n else 0.0, graded=graded)
 
     def chance(difference: float) -> float:
         return paired_chance(n, difference, spread, settings, settings.threshold)

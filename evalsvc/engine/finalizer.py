@@ -103,8 +103,10 @@ class Finalizer:
             warnings=warnings,
             formats=self._formats,
         )
+        plain = await make_record(job, row, self._views, told, finished_at=now)
+        # the trees come last: their marks and the evidence, a number for each answer both, never lie in memory together
         cases, outcomes = await self._commitments.cases(job_id), await self._commitments.outcomes(job_id)
-        made, envelope = self._signed(await make_record(job, row, self._views, cases, outcomes, told, finished_at=now))
+        made, envelope = self._signed(committed(plain, job, row, told, cases, outcomes))
         await self._jobs.finish(
             job_id, made, now=now, envelope=envelope, case_marks=cases.marks, outcome_marks=outcomes.marks
         )
@@ -119,16 +121,16 @@ class Finalizer:
 
 
 async def make_record(
-    job: Job, row: JobRow, views: Views, cases: Tree, outcomes: Tree, told: Circumstances, *, finished_at: float
+    job: Job, row: JobRow, views: Views, told: Circumstances, *, finished_at: float
 ) -> dict[str, Any]:
-    """Evidence → verdicts → decision → record, unsigned: the one way that both the finalizer and `verify` go.
+    """Evidence → verdicts → decision → record, yet without what it commits to (`committed`).
+
+    Both the finalizer and `verify` go this one way.
 
     Args:
         job: what was asked.
         row: the job as it is filed.
         views: give the evidence.
-        cases: the tree over its cases.
-        outcomes: the tree over its outcomes.
         told: what the rows cannot say.
         finished_at: Unix seconds.
     """
@@ -137,7 +139,7 @@ async def make_record(
     evidence = await views.evidence(job, row.id, ends=ends, judged=judged_labels(job))
     results = await run_sync(judge_all, evidence, job, stopping)  # other jobs' latencies are measured meanwhile
     calibration = await _calibration(views, row, until=finished_at)
-    made = record.build(
+    return record.build(
         _read_in(job, told.formats),
         row.id,
         evidence,
@@ -155,6 +157,12 @@ async def make_record(
         corpus=await corpus_scores(job, row.id, views, ends),
         no_shares=_no_shares(job),
     )
+
+
+def committed(
+    made: Mapping[str, Any], job: Job, row: JobRow, told: Circumstances, cases: Tree, outcomes: Tree
+) -> dict[str, Any]:
+    """A record with what it commits to: its files, and the trees over its cases and outcomes; unsigned."""
     provenance = Provenance(
         files=_files(row.document),
         cases=cases,

@@ -20,7 +20,7 @@ from evalsvc.core.difference import shown
 from evalsvc.core.merkle import Tree, first_change
 from evalsvc.core.records import Arm, Job
 from evalsvc.decide.calibration import MAX_RESAMPLES, MAX_TRIALS, calibrate
-from evalsvc.engine.finalizer import Circumstances, make_record
+from evalsvc.engine.finalizer import Circumstances, committed, make_record
 from evalsvc.engine.rescoring import Rescored, rescore
 from evalsvc.errors import EvalsvcError, StoreError
 from evalsvc.store.answers import Answers
@@ -176,8 +176,9 @@ async def _guarded(rows: Rows, work: Awaitable[T], otherwise: T) -> tuple[T, str
 
 async def _record(rows: Rows, job: Job, views: Views) -> dict[str, Any]:
     row, copy = rows.row, rows.row.record or {}
-    cases, outcomes = rows.cases.tree, rows.outcomes.tree
-    made = await make_record(job, row, views, cases, outcomes, _told(copy), finished_at=row.finished_at or 0.0)
+    told = _told(copy)
+    plain = await make_record(job, row, views, told, finished_at=row.finished_at or 0.0)
+    made = committed(plain, job, row, told, rows.cases.tree, rows.outcomes.tree)
     if made["calibration"] is not None:
         made["calibration"] = await _dealt_again(views, job, made["calibration"])
     warnings = at(copy, "warnings")

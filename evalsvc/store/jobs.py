@@ -224,8 +224,8 @@ class JobStore:
         *,
         now: float,
         envelope: Mapping[str, Any] | None = None,
-        case_marks: bytes = b"",
-        outcome_marks: bytes = b"",
+        case_marks: bytes | bytearray = b"",
+        outcome_marks: bytes | bytearray = b"",
     ) -> None:
         """File the decision record, its envelope and the marks of its Merkle trees; the job is done."""
         sql = """UPDATE jobs SET state = 'done', reason = NULL, finished_at = ?, record = ?, envelope = ?,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from evalsvc.core.evidence import ArmTotals, Evidence, ExtractCount, LatencySamples
+from evalsvc.core.evidence import ArmTotals, Evidence, ExtractCount, LatencySamples, ScoreTable
 from evalsvc.core.records import NOT_COMPARED, NOTHING_EXTRACTED, Arm, Job, Role, Status
 from evalsvc.core.repeats import Repeats
 from evalsvc.core.view import AnswerView, FlippedCase, ReportView, said
@@ -94,8 +94,7 @@ class Views:
         scores and latencies from there on are left out. Totals and ``outcomes`` count them. ``judged`` are, by suite,
         the labels of scores that ask the judge; None where none asks anybody.
         """
-        scores = self.scores(job, job_id)
-        tables = await scores.read(ends=ends)
+        tables, rows = await self._tables(job, job_id, ends)
         totals, simulated = await self._totals(job_id)
         if judged is not None and any(arm.scoring_errors for arm in totals.values()):
             totals = await self._apart(job, job_id, totals, judged)
@@ -107,10 +106,15 @@ class Views:
             tables=tables,
             latency=await self._latency(job, job_id, ends),
             totals=totals,
-            outcomes=scores.rows,
+            outcomes=rows,
             simulated=simulated,
             extracts=tuple([each async for each in self._extracts(job, job_id)]),
         )
+
+    async def _tables(self, job: Job, job_id: str, ends: Mapping[str, int]) -> tuple[tuple[ScoreTable, ...], int]:
+        """All scores, and how many answers they are of; what only adding them up needed is given back."""
+        scores = self.scores(job, job_id)
+        return await scores.read(ends=ends), scores.rows
 
     async def calibration(self, key: str, *, until: float) -> dict[str, Any] | None:
         """The newest calibration under a key (`newest_calibration`)."""
