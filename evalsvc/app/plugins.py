@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from evalsvc.config import Config
 from evalsvc.core.records import Job
 from evalsvc.errors import ConfigError
+from evalsvc.reports.inert import plain
 
 _KEY = "plugins.modules"
 #: Where plug-ins register: the names that are taken have to be there before a plug-in's.
@@ -20,10 +22,21 @@ _ROOMS = ("evalsvc.scoring", "evalsvc.suites", "evalsvc.decide")
 def load_plugins(config: Config) -> None:
     """Import the modules of ``[plugins]``; one that was imported before stays as it is.
 
+    Where the configuration only lay in the folder, a line on stderr says first whose code is about to run.
+
     Raises:
         ConfigError: a module that is not there, fails, or registers a name that is taken; it names the module.
     """
+    if config.plugins_met:
+        named = plain(", ".join(config.plugins.modules))
+        _say(f"evalsvc: runs the plug-ins {named}, as {config.file} in this folder says (--config names another)\n")
     load_modules(modules_of(config))
+
+
+@cache
+def _say(line: str) -> None:
+    """Once a process: `plan --pilot` reads the configuration twice."""
+    sys.stderr.write(line)
 
 
 def modules_of(config: Config) -> tuple[str, ...]:

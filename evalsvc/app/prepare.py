@@ -13,6 +13,7 @@ from evalsvc.app.census import Census
 from evalsvc.app.plugins import load_plugins, plugin_arguments
 from evalsvc.app.prompts import Prompts
 from evalsvc.app.work import Rehearsal, Work
+from evalsvc.core.nearest import did_you_mean
 from evalsvc.core.records import GATES, Arm, Case, SuiteSpec
 from evalsvc.decide.verdict import gates
 from evalsvc.engine.plan import planned_positions
@@ -124,8 +125,8 @@ def _endpoints(file: jobfile.JobFile, settings: config.Config) -> dict[str, Endp
         asked["judge"] = file.job.judge.endpoint
     for table, name in asked.items():
         if name not in settings.endpoints:
-            known = ", ".join(sorted(settings.endpoints))
-            raise file.error((table, "endpoint"), f"no endpoint {name!r} in the configuration; known: {known}")
+            known = f"{did_you_mean(name, settings.endpoints)}known: {', '.join(sorted(settings.endpoints))}"
+            raise file.error((table, "endpoint"), f"no endpoint {name!r} in the configuration; {known}")
     return {name: settings.endpoints[name] for name in asked.values()}
 
 
@@ -197,10 +198,9 @@ def _check_judge(file: jobfile.JobFile, scorers: Mapping[str, Sequence[tuple[str
 def _check_gates(file: jobfile.JobFile) -> None:
     for spec in file.job.gates:
         if spec.name not in gates:
-            known = ", ".join((*GATES, *(name for name in gates if name not in GATES)))
-            raise file.error(
-                ("gates", spec.name), f"unknown gate; known: {known} ([plugins] in config.toml brings others)"
-            )
+            names = (*GATES, *(name for name in gates if name not in GATES))
+            known = f"{did_you_mean(spec.name, names)}known: {', '.join(names)}"
+            raise file.error(("gates", spec.name), f"unknown gate; {known} ([plugins] in config.toml brings others)")
 
 
 def _check_templates(file: jobfile.JobFile) -> None:
@@ -215,9 +215,9 @@ def _formats(file: jobfile.JobFile, max_row_bytes: int) -> dict[str, str]:
     found = {}
     for index, spec in enumerate(file.job.suites):
         if spec.format != "auto" and spec.format not in FORMATS:
-            raise file.error(
-                ("suites", index, "format"), f"unknown format {spec.format!r}; known: auto, {', '.join(FORMATS)}"
-            )
+            names = ("auto", *FORMATS)
+            known = f"{did_you_mean(spec.format, names)}known: {', '.join(names)}"
+            raise file.error(("suites", index, "format"), f"unknown format {spec.format!r}; {known}")
         path = file.files[spec.dataset]
         name = detect(path, spec, name_for_errors=file.names[spec.dataset], max_row_bytes=max_row_bytes)
         if spec.answers is not None and name not in WITH_ANSWERS:

@@ -180,6 +180,7 @@ async def _junit(exports: Exports, job: Job, job_id: str, record: Any, sink: Sin
     model = job.arms[Arm.CANDIDATE].model
     for suite, tally in zip(job.suites, tallies[1:], strict=True):
         properties = {"role": suite.role.value, "scorer": suite.scorers[0].label, "model": model}
+        properties |= junit.judge_property(record, suite)
         sink(junit.suite_opening(suite.name, tally, properties=properties))
         async for case in exports.cases(job_id, suite.name):
             sink(junit.test_case(junit.case_result(suite, case)))

@@ -24,14 +24,15 @@ from evalsvc.api.front import Front
 from evalsvc.api.limits import ApiLimits
 from evalsvc.api.reports import Reports
 from evalsvc.api.tokens import TokenBook
+from evalsvc.app.bell import Bell
 from evalsvc.app.endpoints import EndpointPool
 from evalsvc.app.gauges import Gauges
 from evalsvc.app.http import HttpServer, listen
 from evalsvc.app.plugins import load_plugins
-from evalsvc.app.process import allow_sockets
+from evalsvc.app.process import allow_sockets, collect_garbage, settle
 from evalsvc.app.results import FORMATS, OF_ANY_JOB
 from evalsvc.app.runner import Runner
-from evalsvc.app.service import Bell, DaemonService, shown
+from evalsvc.app.service import DaemonService, shown
 from evalsvc.app.signing import signer_of
 from evalsvc.app.work import work_of
 from evalsvc.config import Config, known_secrets, load
@@ -107,6 +108,7 @@ class _Daemon:
             group.start_soon(every, rounds_s, self.service.sweep)
             group.start_soon(server.run)
             await server.wait_started()
+            settle()
             where = f"database {self.database.path}, SQLite {SQLITE_VERSION}"
             started(f"evalsvc {__version__} listens on {server.url} ({where})")
             await told_to_stop.wait()
@@ -168,6 +170,7 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
                 await runner.run(found, job_id, endpoints, running)
             finally:
                 group.cancel_scope.cancel()
+        collect_garbage()
 
     dispatcher = Dispatcher(jobs, work, at_once=config.server.jobs_at_once)
     service = DaemonService(

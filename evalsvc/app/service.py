@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from weakref import WeakValueDictionary
 
 import anyio
 from anyio.to_thread import run_sync
 
 from evalsvc.api.service import Event, EventName, Filed, Upload
+from evalsvc.app.bell import Bell
 from evalsvc.app.calibrate import calibrate_by
 from evalsvc.app.endpoints import urls_of
 from evalsvc.app.plan import warnings_before
@@ -42,33 +42,6 @@ _EVENTS_AT_ONCE = 500
 #: Jobs that have ended whose counts are remembered.
 _COUNTS_KEPT = 10_000
 _INTERRUPTED = "interrupted: `evalsvc run` with the same job file goes on with it"
-
-
-class Bell:
-    """Wakes those who follow a job when something has happened to it."""
-
-    def __init__(self) -> None:
-        self._waiting: WeakValueDictionary[str, anyio.Event] = WeakValueDictionary()  # gone with whoever waits
-        self.closed = False
-
-    def next(self, job_id: str) -> anyio.Event:
-        """Is set by the next thing that happens."""
-        event = self._waiting.setdefault(job_id, anyio.Event())
-        if self.closed:
-            event.set()
-        return event
-
-    def ring(self, job_id: str) -> None:
-        """Something has happened."""
-        event = self._waiting.pop(job_id, None)
-        if event is not None:
-            event.set()
-
-    def close(self) -> None:
-        """Nothing will happen any more."""
-        self.closed = True
-        for job_id in list(self._waiting):
-            self.ring(job_id)
 
 
 class DaemonService:
@@ -264,7 +237,7 @@ def shown(progress: Progress) -> dict[str, Any]:
         "scores": {arm.value: progress.score_sums[arm] / count for arm, count in progress.scored.items()},
         "endpoints": {
             name: {"in_flight": load.in_flight, "limit": load.limit, "reason": load.reason}
-            for name, load in progress.loads.items()
+            for name, load in progress.asked.items()
         },
         "paused": progress.paused,
         "stopped": progress.stopped,

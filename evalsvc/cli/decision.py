@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from evalsvc.cli.client import asked_for, client, of_daemon
+from evalsvc.cli.decided import say
 from evalsvc.cli.results import database, of_database, put
-from evalsvc.cli.run import DECISIONS
 
 
 @click.command("decision")
@@ -49,6 +49,4 @@ def command(
         record = reading.decision(path, job)
         printed = reading.envelope(path, record["job"]["id"]) if envelope else record
     put(json.dumps(printed, indent=None if as_json else 1) + "\n")  # ASCII: names may hold what a terminal would obey
-    for reason in record["reasons"]:
-        click.echo(f"{record['decision']}: {reading.inert(reason)}", err=True)
-    ctx.exit(DECISIONS[record["decision"]])
+    ctx.exit(say(record["decision"], record["reasons"], simulated=record["job"]["simulated"]))

@@ -8,22 +8,26 @@ import click
 
 from evalsvc.app.reading import inert as plain
 from evalsvc.cli.client import Client
+from evalsvc.cli.decided import say
 from evalsvc.cli.main import FAILED
-from evalsvc.cli.run import DECISIONS
 
 
 def follow(client: Client, job_id: str, *, quiet: bool = False) -> int:
     """Wait until a job has ended; gives the exit code. What happens is told on stderr, unless ``quiet``."""
     state: dict[str, Any] = {}
+    reasons: list[str] = []
     for name, data in client.follow(job_id):
+        if name == "decision":
+            reasons = data["reasons"]
+            continue
         if name == "state":
             state = data
-        line = None if quiet and name != "decision" else _line(name, data)
+        line = None if quiet else _line(name, data)
         if line is not None:
             click.echo(line, err=True)
     job = client.job(job_id)
     if job["decision"] is not None:
-        return DECISIONS[job["decision"]]
+        return say(job["decision"], reasons, simulated=bool(job.get("simulated")))
     reason = job["reason"] or state.get("reason")
     click.echo(f"evalsvc: job {job_id} is {job['state']}" + (f": {plain(reason)}" if reason else ""), err=True)
     return FAILED
@@ -35,9 +39,7 @@ def _line(name: str, data: dict[str, Any]) -> str | None:
         return f"{data['state']}{reason}"
     if name == "progress":
         return _progress(data)
-    if name == "gate":
-        return f"{data['verdict']:<13} {data['name']}: {plain(data['reason'] or '')}"
-    return "\n".join(f"{data['decision']}: {plain(reason)}" for reason in data["reasons"])
+    return f"{data['verdict']:<13} {data['name']}: {plain(data['reason'] or '')}" if name == "gate" else None
 
 
 def _progress(data: dict[str, Any]) -> str:

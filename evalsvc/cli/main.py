@@ -50,6 +50,19 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from evalsvc.core.nearest import did_you_mean
+
+            hint = "" if args[0].startswith("-") else did_you_mean(args[0], _COMMANDS)
+            if not hint:
+                raise
+            raise click.UsageError(f"{error.message.rstrip('.')}; {hint.rstrip()}", ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])

@@ -62,7 +62,7 @@ def facts(progress: Progress) -> str:
         parts.append(f"PAUSED: {progress.paused}")
     elif (left := progress.eta_s(now)) is not None:
         parts.append(f"{_duration(left)} left")
-    parts += [_load(name, load) for name, load in progress.loads.items()]
+    parts += [_load(name, load) for name, load in progress.asked.items()]
     parts += [f"{arm} {progress.score_sums[arm] / count:.1%}" for arm, count in sorted(progress.scored.items())]
     errors = sum(count for status, count in progress.statuses.items() if status != "ok")
     parts.append(f"errors {errors:,}")

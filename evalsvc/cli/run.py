@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalsvc.cli.decided import say
 from evalsvc.cli.main import INTERRUPTED
 
 if TYPE_CHECKING:
     from evalsvc.app.prepare import PreparedJob
     from evalsvc.app.run import FinishedJob
-
-#: Exit code of each decision.
-DECISIONS = {"SHIP": 0, "ITERATE": 3, "HOLD": 4}
 
 _PATH = click.Path(path_type=Path)
 
@@ -70,8 +68,7 @@ def command(  # noqa: PLR0917 - click passes one argument a flag, by name
         ctx.exit(INTERRUPTED)
     folder = out or Path("evalsvc-out") / finished.job_id
     _write(finished, folder)
-    _show(finished, folder, as_json=as_json)
-    ctx.exit(DECISIONS[finished.view.record["decision"]])
+    ctx.exit(_show(finished, folder, as_json=as_json))
 
 
 def _warn(prepared: PreparedJob) -> None:
@@ -118,8 +115,8 @@ def _write(finished: FinishedJob, folder: Path) -> None:
         raise click.ClickException(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
-    from evalsvc.app.reading import inert
+def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> int:
+    """Print what came of it; gives the exit code."""
     from evalsvc.app.results import report_text
 
     record = finished.view.record
@@ -130,6 +127,6 @@ def _show(finished: FinishedJob, folder: Path, *, as_json: bool) -> None:
         click.echo(report_text(finished.view, color=sys.stdout.isatty(), width=width))
     if finished.before:
         click.echo(f"job {finished.job_id} was decided before; --again starts it anew", err=True)
-    for reason in record["reasons"]:
-        click.echo(f"{record['decision']}: {inert(reason)}", err=True)
+    code = say(record["decision"], record["reasons"], simulated=record["job"]["simulated"])
     click.echo(f"report: {folder / 'report.html'}", err=True)
+    return code

@@ -87,11 +87,21 @@ class ArmTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What most of the requests that failed failed of: the ``kind`` of ``count``, and what was said to one of them."""
+
+    kind: str
+    count: int
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUpTotals:
     """Counts over what scores asked of one model beyond the answers: the judge, or an arm's own.
 
     ``failed`` gave nothing to go by; ``cached`` were taken from an earlier request of the same content: those have no
-    attempts, and their tokens are not counted. Tokens are None where a server did not say.
+    attempts, and their tokens are not counted. Tokens are None where a server did not say. ``fault`` is None where none
+    failed.
     """
 
     requests: int
@@ -101,6 +111,7 @@ class FollowUpTotals:
     input_tokens: int | None
     output_tokens: int | None
     served_models: tuple[str, ...]
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from evalsvc.core.nearest import did_you_mean
 from evalsvc.core.toml_source import KeyPath, TomlSource
 from evalsvc.errors import InputError
 
@@ -72,9 +72,7 @@ _KINDS: tuple[tuple[type, Callable[[Any], str]], ...] = (
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The message for a key that does not exist, with the nearest one that does."""
     names = list(known)
-    near = get_close_matches(key, names, n=1)
-    hint = f'did you mean "{near[0]}"? ' if near else ""
-    return f'unknown key "{key}"; {hint}known: {", ".join(names)}'
+    return f'unknown key "{key}"; {did_you_mean(key, names)}known: {", ".join(names)}'
 
 
 def first_error(error: ValidationError, model: type[BaseModel], source: TomlSource[E]) -> E:

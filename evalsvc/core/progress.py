@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from evalsvc.core.records import Arm, Outcome, Status
+from evalsvc.core.records import RECORDED, Arm, Outcome, Status
 
 
 class Load(Protocol):
@@ -68,6 +68,11 @@ class Progress:
     stopped: str | None = None
     loads: Mapping[str, Load] = field(default_factory=dict)
     started: float = 0.0
+
+    @property
+    def asked(self) -> dict[str, Load]:
+        """The ``loads`` of endpoints that are asked: where answers were recorded nobody is."""
+        return {name: load for name, load in self.loads.items() if name != RECORDED}
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Count answers that have just become durable."""

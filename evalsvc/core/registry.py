@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from evalsvc.core.nearest import did_you_mean
+
 T = TypeVar("T")
 
 
@@ -35,7 +37,8 @@ class Registry(Generic[T]):
         try:
             return self._known[name]
         except KeyError:
-            raise LookupError(f"unknown {self.sort} {name!r}; known: {', '.join(sorted(self._known))}") from None
+            hint = did_you_mean(name, self._known)
+            raise LookupError(f"unknown {self.sort} {name!r}; {hint}known: {', '.join(sorted(self._known))}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))

@@ -9,8 +9,7 @@ side in the plan, so no more are held than are in flight.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -24,10 +23,11 @@ from evalsvc.store.follow_ups import CANARY, FollowUpRows
 
 #: Follow-ups of one score.
 MOST = 4
-#: Cases of a suite whose judge is tried.
+#: Cases of a suite on which its judge is tried: the first of its planned order, whichever are answered first.
 TRIED = 5
 #: What begins a score.
 Begin = Callable[[], Score | FollowUp]
+_NO_ANSWER = Completion(text="")
 _NOBODY = 'the job has no [judge], or the scorer asks another than it says ("judged")'
 
 
@@ -70,13 +70,13 @@ class FollowUps:
         self._alone = {suite: [row for row in each if not row[1].paired] for suite, each in asking.items()}
         self._paired = {suite: [row for row in each if row[1].paired] for suite, each in asking.items()}
         self._judged = {suite: [row for row in each if row[1].judged] for suite, each in asking.items()}
-        self._tried: Counter[tuple[str, str]] = Counter()
+        self._places: Mapping[str, Collection[int]] = {}
         self._held: dict[tuple[int, int], _Answer] = {}
 
     async def resume(self, job_id: str) -> None:
-        """Go on from what is filed."""
-        labels = {suite: [label for label, _ in rows] for suite, rows in self._judged.items()}
-        self._tried = await self._rows.tried(job_id, labels)
+        """Find where the judge is to be tried: it follows from the job, however often it was left off."""
+        suites = [suite for suite, judged in self._judged.items() if judged]
+        self._places = await self._rows.first_places(job_id, suites, TRIED)
 
     async def of(self, request: Request, outcome: Outcome, rest: Rest) -> list[Outcome]:
         """The outcomes to record together, now that an answer is in; none while the other arm's is waited for.
@@ -89,7 +89,7 @@ class FollowUps:
             for label, scorer in self._alone[suite]:
                 begin = partial(scorer.follow_up, request.case, outcome.completion)
                 answer.scores[label] = await self._score(answer, label, scorer, begin, rest)
-            await self._try(answer, outcome.completion, rest)
+        await self._try(answer, rest)
         if not self._paired[suite]:
             return self._whole(answer)
         place = (request.case.position, request.trial)
@@ -133,24 +133,18 @@ class FollowUps:
         begin = partial(scorer.follow_up_pair, candidate.request.case, first, second)
         return await self._score(candidate, label, scorer, begin, rest)
 
-    async def _try(self, answer: _Answer, completion: Completion, rest: Rest) -> None:
-        """Put the judge to the test on the first cases of a suite.
-
-        Where it compares, canaries stand beside the baseline's answer: a candidate that is one itself would hide them.
-        """
-        request = answer.request
-        if request.trial:
+    async def _try(self, answer: _Answer, rest: Rest) -> None:
+        """Put the judge to the test, if the answer stands where that is planned."""
+        request, outcome = answer.request, answer.outcome
+        if request.case.position not in self._places.get(request.case.suite, ()):
             return
         for label, scorer in self._judged[request.case.suite]:
-            if request.arm is not (Arm.BASELINE if scorer.paired else Arm.CANDIDATE):
+            beside = canaries_beside(scorer, request.arm, request.trial, outcome.status, outcome.completion)
+            if beside is None:
                 continue
-            turn = (request.case.suite, label)
-            if self._tried[turn] >= TRIED:
+            canaries = await given(scorer, len(beside.text), _canaries, scorer, request.case, beside)
+            if isinstance(canaries, Score):
                 continue
-            canaries = await given(scorer, len(completion.text), _canaries, scorer, request.case, completion)
-            if isinstance(canaries, Score) or not canaries:
-                continue
-            self._tried[turn] += 1
             for name, first in canaries.items():
                 place = len(answer.asked)
                 score = await self._score(answer, f"{label}{CANARY}{name}", scorer, partial(_same, first), rest)
@@ -207,6 +201,21 @@ class FollowUps:
         if found.of == "judge" and self._judge is not None:
             return await self._judge.ask(request, rest)
         return await self._executor.run(request, perf_counter(), rest)
+
+
+def canaries_beside(
+    scorer: AskingScorer, arm: Arm, trial: int, status: str, completion: Completion | None
+) -> Completion | None:
+    """The answer beside which a scorer's canaries are put to the judge; None where none are put with this one.
+
+    Where it compares, that is the baseline's: a candidate that is a canary itself would hide them. Where that answer
+    failed, there is none to compare with. Who grades alone needs none: it is asked with the candidate's, come what may.
+    """
+    if trial or not scorer.judged or arm is not (Arm.BASELINE if scorer.paired else Arm.CANDIDATE):
+        return None
+    if status == Status.OK and completion is not None:
+        return completion
+    return None if scorer.paired else _NO_ANSWER
 
 
 def step_of(name: str, found: FollowUp) -> str:

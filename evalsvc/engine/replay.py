@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from evalsvc.core.records import NOT_COMPARED, Score, Status
-from evalsvc.engine.follow_ups import MOST, readable, step_of, unanswered
+from evalsvc.engine.follow_ups import MOST, canaries_beside, readable, step_of, unanswered
 from evalsvc.errors import EvalsvcError, ScoringError
 from evalsvc.scoring.base import AskingScorer, FollowUp, Scorer
 from evalsvc.store.answers import FiledAnswer
@@ -68,23 +69,40 @@ class Replay:
         begin = partial(scorer.follow_up_pair, candidate.case, candidate.completion, baseline.completion)
         return self._ended(label, begin)
 
-    def canaries(self, scorer: Scorer | None, label: str) -> Iterator[tuple[str, float | None, Again]]:
-        """(name, filed score, score) of the canaries that were put to the judge beside this answer."""
-        prefix = f"{label}{CANARY}"
-        filed = {step.removeprefix(prefix): each for step, each in self.said.items() if step.startswith(prefix)}
-        filed = {name: each for name, each in filed.items() if label in each.scores}
-        if not filed or not isinstance(scorer, AskingScorer) or self.answer.completion is None:
+    def canaries(
+        self, scorer: Scorer | None, label: str, *, planned: bool
+    ) -> Iterator[tuple[str, Mapping[str, Any] | None, Again | None]]:
+        """(name, filed score, score) of the canaries that were, or had to be, put to the judge with this answer.
+
+        The filed score is None where there has to be a canary and is none, the score where there is one and has to be
+        none. ``planned`` is whether the judge is tried on this case.
+        """
+        if not isinstance(scorer, AskingScorer):
             return
+        prefix = f"{label}{CANARY}"
+        filed = {
+            step: each.scores[label]
+            for step, each in self.said.items()
+            if step.startswith(prefix) and label in each.scores
+        }
         try:
-            known = dict(scorer.canaries(self.answer.case, self.answer.completion))
-        except RAISED:
-            known = {}
-        for name, each in filed.items():
-            first = known.get(name)
-            again = (
-                "this judge has no such canary" if first is None else self._ended(prefix + name, partial(_same, first))
-            )
-            yield name, each.scores[label]["value"], again
+            known = self._known(scorer, prefix) if planned else {}
+        except RAISED as error:
+            raised = f"the scorer raises {type(error).__name__}"
+            yield from ((step.removeprefix(prefix), score, raised) for step, score in filed.items())
+            return
+        for step in sorted(filed.keys() | known.keys()):
+            name, first = known.get(step, (step.removeprefix(prefix), None))
+            again = None if first is None else self._ended(prefix + name, partial(_same, first))
+            yield name, filed.get(step), again
+
+    def _known(self, scorer: AskingScorer, prefix: str) -> dict[str, tuple[str, FollowUp]]:
+        """By their first step, the canaries that had to be put to the judge with this answer."""
+        answer = self.answer
+        beside = canaries_beside(scorer, answer.arm, answer.trial, answer.status, answer.completion)
+        put: Mapping[str, Any] = {} if beside is None else dict(scorer.canaries(answer.case, beside))
+        asked = {name: first for name, first in put.items() if isinstance(first, FollowUp) and first.of == "judge"}
+        return {step_of(prefix + name, first): (name, first) for name, first in asked.items()}
 
     def _ended(self, name: str, begin: Callable[[], Score | FollowUp]) -> Again:
         """What the chain of follow-ups ends in."""

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
 from typing import Any
 
 from evalsvc.core.difference import shown
 from evalsvc.core.records import Arm, Completion, Job, Score, ScorerSpec, Status
+from evalsvc.engine.follow_ups import TRIED
 from evalsvc.engine.replay import RAISED, Again, Missing, Replay
 from evalsvc.errors import JobError
-from evalsvc.scoring.base import AskingScorer, Scorer, build
+from evalsvc.scoring.base import AskingScorer, Scorer, build, is_judged
 from evalsvc.store.answers import Answers, FiledAnswer
 from evalsvc.store.follow_ups import FollowUpRows
 
 #: What adding up binary fractions in another order may do to a score.
 _NOISE = 1e-9
 _NOTHING = Completion(text="")
+
+#: (position, arm) of the first trial's answer.
+_Answered = tuple[int, Arm]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,24 +47,49 @@ async def rescore(job: Job, job_id: str, answers: Answers, follow_ups: FollowUpR
     """
     scorers = {suite.name: [(spec.label, _built(spec)) for spec in suite.scorers] for suite in job.suites}
     asks = any(isinstance(scorer, AskingScorer) for each in scorers.values() for _, scorer in each)
-    done = Rescored()
+    places = await _tried(job, job_id, scorers, follow_ups)
+    done, answered = Rescored(), set[_Answered]()
     others: dict[tuple[int, int], FiledAnswer] = {}
     async for chunk in answers.of(job_id):
-        first, last = chunk[0].case.position, chunk[-1].case.position
-        said = await follow_ups.between(job_id, first, last) if asks else {}
+        since, until = chunk[0].case.position, chunk[-1].case.position
+        said = await follow_ups.between(job_id, since, until) if asks else {}
         for answer in chunk:
-            place = (answer.case.position, answer.trial)
-            replay = Replay(
-                answer, others.pop(place, None), said.get((answer.case.position, answer.arm, answer.trial), {})
-            )
+            position, suite = answer.case.position, answer.case.suite
+            place = (position, answer.trial)
+            replay = Replay(answer, others.pop(place, None), said.get((position, answer.arm, answer.trial), {}))
+            planned = position in places.get(suite, ())
+            if planned and not answer.trial:
+                answered.add((position, answer.arm))
             if asks and answer.arm is Arm.BASELINE:  # comes before the candidate's, whose score is made of both
                 others[place] = answer
-            wrong = _contradiction(answer, scorers[answer.case.suite], replay, done)
+            wrong = _contradiction(answer, scorers[suite], replay, done)
+            wrong = wrong or _of_canaries(scorers[suite], replay, done, planned=planned)
             if wrong is not None:
                 done.first = f"{_name(answer)}: {wrong}"
                 return done
-        others = {place: other for place, other in others.items() if place[0] == last}
+        others = {place: other for place, other in others.items() if place[0] == until}
+    if job.stop == "never":  # else a suite may have ended before all of its places were asked
+        done.first = _untried(places, answered)
     return done
+
+
+async def _tried(
+    job: Job, job_id: str, scorers: Mapping[str, Sequence[tuple[str, Scorer | None]]], follow_ups: FollowUpRows
+) -> dict[str, frozenset[int]]:
+    """By suite the places at which canaries had to be put to the judge."""
+    judged = [suite for suite, each in scorers.items() if any(scorer and is_judged(scorer) for _, scorer in each)]
+    return {} if job.judge is None else await follow_ups.first_places(job_id, judged, TRIED)
+
+
+def _untried(places: Mapping[str, Collection[int]], answered: Container[_Answered]) -> str | None:
+    """What is wrong where the judge had to be tried and an answer is not there; or None."""
+    for suite, planned in places.items():
+        for position in sorted(planned):
+            if any((position, arm) not in answered for arm in Arm):
+                return (
+                    f"case {position} of {shown(suite)}: an answer is gone, and with it what the judge was tried with"
+                )
+    return None
 
 
 def _built(spec: ScorerSpec) -> Scorer | None:
@@ -89,7 +118,7 @@ def _contradiction(
             wrong = _unlike(label, answer.scores[label], _again(answer, label, scorer, replay), done)
             if wrong is not None:
                 return wrong
-    return _of_canaries(scorers, replay, done)
+    return None
 
 
 def _of_a_failure(answer: FiledAnswer, scorers: Sequence[tuple[str, Scorer | None]], done: Rescored) -> str | None:
@@ -118,14 +147,21 @@ def _of_pairs(
     return None
 
 
-def _of_canaries(scorers: Sequence[tuple[str, Scorer | None]], replay: Replay, done: Rescored) -> str | None:
-    """What a judge said of answers that deserve nothing decides whether it is believed."""
+def _of_canaries(
+    scorers: Sequence[tuple[str, Scorer | None]], replay: Replay, done: Rescored, *, planned: bool
+) -> str | None:
+    """What a judge said of answers that deserve nothing decides whether it is believed: none of it may be missing."""
     for label, scorer in scorers:
-        for name, filed, again in replay.canaries(scorer, label):
+        for name, filed, again in replay.canaries(scorer, label, planned=planned):
+            canary = f"canary {shown(name)} of {shown(label)}"
+            if filed is None:
+                return f"{canary} is not filed, and had to be put to the judge here"
+            if again is None:
+                return f"{canary} is filed, and none such was to be put to the judge here"
             if isinstance(again, str):
                 done.unsure[again] += 1
-            elif filed != again.value:
-                return f"canary {shown(name)} of {shown(label)} is filed as {shown(filed)}, and is {shown(again.value)}"
+            elif filed["value"] != again.value:
+                return f"{canary} is filed as {shown(filed['value'])}, and is {shown(again.value)}"
             else:
                 done.scores += 1
     return None

@@ -10,7 +10,8 @@ from typing import Any
 from evalsvc.core.invalid import describe, unknown_key
 from evalsvc.core.records import FIELDS, RECORDED, Arm
 from evalsvc.core.toml_source import KeyPath
-from evalsvc.jobfile.models import MAX_INTEGER, GatesTable, JobTable, PluggedGate, SuiteTable, reserved_param
+from evalsvc.jobfile.gates import GatesTable, PluggedGate
+from evalsvc.jobfile.models import MAX_INTEGER, JobTable, SuiteTable, reserved_param
 from evalsvc.jobfile.specs import arm_of, arm_spec, judge_spec
 
 Fault = tuple[KeyPath, str]

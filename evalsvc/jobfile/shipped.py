@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import evalsvc
+from evalsvc.core.nearest import did_you_mean
 
 #: What a data set's name begins with that comes with evalsvc.
 PREFIX = "shipped:"
@@ -21,5 +22,6 @@ def path_of(dataset: str) -> Path:
     """Where the data set lies that a job calls ``shipped:NAME``. Raises ValueError that lists the known ones."""
     name = dataset.removeprefix(PREFIX)
     if name not in names():
-        raise ValueError(f'no suite "{name}" comes with evalsvc; known: {", ".join(names())}')
+        known = f"{did_you_mean(name, names())}known: {', '.join(names())}"
+        raise ValueError(f'no suite "{name}" comes with evalsvc; {known}')
     return _FOLDER / name / "cases.jsonl"

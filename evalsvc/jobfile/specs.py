@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from evalsvc.core.records import GATES, Arm, ArmSpec, GateSpec, Job, JudgeSpec, PromptSpec, ScorerSpec, SuiteSpec
-from evalsvc.jobfile.models import (
-    ArmTable,
-    GatesTable,
-    JobTable,
-    JudgeTable,
-    ScorerTable,
-    SuiteTable,
-    plugged_gates,
-)
+from evalsvc.jobfile.gates import GatesTable, plugged_gates
+from evalsvc.jobfile.models import ArmTable, JobTable, JudgeTable, ScorerTable, SuiteTable
 
 
 def job_of(table: JobTable, limit: int | None, spec_sha256: str) -> Job:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsvc.core.records import Arm
+from evalsvc.core.records import RECORDED, Arm
 from evalsvc.core.view import ReportView
 from evalsvc.reports import format as fmt
 from evalsvc.reports.changes import SuiteRow, suite_rows
@@ -20,6 +20,9 @@ _MEANING = {
     "ITERATE": "A required gate failed.",
     "HOLD": "Not everything required is proven.",
 }
+
+#: What stands in place of a count where answers were recorded: the record counts what was looked up.
+_NEVER_ASKED = {"requests": "none (recorded)", "attempts": "none"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,7 @@ def _latency_notes(view: ReportView) -> tuple[str, ...]:
 
 
 def _spent(record: Mapping[str, Any]) -> tuple[PairRow, ...]:
+    """Per arm what was asked and what it took; of recorded answers nothing was asked."""
     candidate, baseline = _both(record)
     keys = (
         ("requests", ("requests",)),
@@ -169,9 +173,7 @@ def _spent(record: Mapping[str, Any]) -> tuple[PairRow, ...]:
         ("output tokens", ("tokens", "output")),
     )
     table = [
-        PairRow(
-            label=label, candidate=fmt.count(fmt.dig(candidate, *path)), baseline=fmt.count(fmt.dig(baseline, *path))
-        )
+        PairRow(label=label, candidate=_counted(candidate, path), baseline=_counted(baseline, path))
         for label, path in keys
     ]
     table.append(
@@ -181,6 +183,11 @@ def _spent(record: Mapping[str, Any]) -> tuple[PairRow, ...]:
         if candidate.get(key) or baseline.get(key):
             table.append(PairRow(label=label, candidate=_tally(candidate.get(key)), baseline=_tally(baseline.get(key))))
     return tuple(table)
+
+
+def _counted(arm: Mapping[str, Any], path: Sequence[str]) -> str:
+    never = _NEVER_ASKED.get(path[0]) if arm.get("endpoint") == RECORDED else None
+    return never or fmt.count(fmt.dig(arm, *path))
 
 
 def _tally(counts: object) -> str:

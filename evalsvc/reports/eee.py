@@ -77,10 +77,39 @@ def _results(job: Job, record: Mapping[str, Any], arm: Arm, bounds: Bounds) -> I
         spec = specs[suite["name"]]
         shared = {"source_data": _source(spec, record), "generation_config": _generation(job, arm)}
         for scorer in spec.scorers:
+            judged = _judged(job, record, spec.name, scorer)
             for score in _scores(suite, scorer, arm, bounds.get(scorer.name, _SHARE)):
+                score["metric_config"] |= judged
+                score["score_details"] |= {"details": details} if (details := _trust(record, judged)) else {}
                 name = f"{spec.name}/{scorer.label}"
                 kind = score["metric_config"]["metric_kind"]
                 yield {"evaluation_result_id": f"{name}/{kind}", "evaluation_name": name, **shared, **score}
+
+
+def _judged(job: Job, record: Mapping[str, Any], suite: str, scorer: ScorerSpec) -> dict[str, Any]:
+    """Who judged by what, where a scorer asks the job's judge."""
+    asks = [(row.get("suite"), row.get("label")) for row in fmt.rows(fmt.dig(record, "judge", "scorers"))]
+    if job.judge is None or (suite, scorer.label) not in asks:
+        return {}
+    temperature = job.judge.params.get("temperature")
+    judge = {
+        "model_info": {
+            "name": job.judge.model,
+            "id": job.judge.model,
+            "inference_platform": job.judge.endpoint,
+            "additional_details": {"deployment_type": "unknown", "model_availability": "unknown"},
+        },
+        **({"temperature": temperature} if type(temperature) in (int, float) else {}),
+    }
+    return {"llm_scoring": {"judges": [judge], "input_prompt": fmt.text(scorer.options.get("rubric"))}}
+
+
+def _trust(record: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, str]:
+    """Whether the judge was trusted, beside each number that it gave; nothing where it gave none."""
+    judge = record.get("judge")
+    if not judged or not isinstance(judge, Mapping):
+        return {}
+    return _strings({"judge_trusted": judge.get("trusted") is True, "judge_distrust": judge.get("distrust")})
 
 
 def _source(suite: SuiteSpec, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,18 @@ def gate_results(record: Mapping[str, Any]) -> list[CaseResult]:
     return [_gate(gate) for gate in fmt.rows(record.get("gates"))]
 
 
+def judge_property(record: Mapping[str, Any], suite: SuiteSpec) -> dict[str, str]:
+    """What there is to say of the judge of a suite's primary scorer, where it has one."""
+    judge = record.get("judge")
+    asks = [(row.get("suite"), row.get("label")) for row in fmt.rows(fmt.dig(judge, "scorers"))]
+    if not isinstance(judge, Mapping) or (suite.name, suite.scorers[0].label) not in asks:
+        return {}
+    if judge.get("trusted") is True:
+        return {"judge": f"{fmt.text(judge.get('model'))} is trusted"}
+    why = fmt.text(judge.get("distrust"))
+    return {"judge": f"{fmt.text(judge.get('model'))} is not trusted, its scores gate nothing: {why}"}
+
+
 def opening(record: Mapping[str, Any], tallies: Sequence[Tally]) -> str:
     """The head of the file and its root element; ``tallies`` are those of every suite that follows."""
     whole = Tally()

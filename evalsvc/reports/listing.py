@@ -23,7 +23,10 @@ _PROSE = 2_000  # characters: a longer reason is cut before it is wrapped
 def table(
     entries: Sequence[JobEntry], *, count: int, held: bool | None, now: float, color: bool, width: int = 100
 ) -> str:
-    """The jobs given, one a line. ``count`` jobs there are in all; ``held``: a process is at work on the database."""
+    """The jobs given, one a line, then why those wait or failed that do.
+
+    ``count`` jobs there are in all; ``held``: a process is at work on the database.
+    """
     if not entries:
         return "no jobs in this database; --url shows those of a daemon (`evalsvc serve`)\n"
     rows = [_row(entry, held, now) for entry in entries]
@@ -31,6 +34,8 @@ def table(
     others = sum(widths) - widths[1] + len(_GAP) * (len(_HEADS) - 1)
     widths[1] = min(widths[1], max(_SHORTEST_NAME, width - others))
     lines = [_line(_HEADS, widths, color=False), *(_line(row, widths, color=color) for row in rows)]
+    whys = ((entry, why(entry, held)) for entry in entries)
+    lines += [f"{plain(entry.id)} {state(entry, held)}: {plain(said[:_PROSE])}" for entry, said in whys if said]
     if count > len(entries):
         lines.append(f"older jobs not shown: {count - len(entries):,} (--limit)")
     if any(row[2] == "interrupted" for row in rows):
@@ -49,10 +54,10 @@ def detail(
     width: int = 100,
 ) -> str:
     """One job: what it compares, how far it is, what went wrong, what was decided."""
-    shown = state(entry, held)
+    shown, said = state(entry, held), why(entry, held)
     facts = [
         ("job", f"{entry.id}  {entry.name}"),
-        ("state", f"{shown}: {entry.reason}" if entry.reason else shown),
+        ("state", f"{shown}: {said}" if said else shown),
         *((arm.value, model) for arm, model in entry.models.items()),
         ("progress", f"{entry.recorded:,} of {entry.total:,} answers{_share(entry)}"),
         *((f"  {arm.value}", _tally(tallies, arm)) for arm in Arm if any(row[0] is arm for row in tallies)),
@@ -70,6 +75,15 @@ def detail(
 def state(entry: JobEntry, held: bool | None) -> str:
     """The job's state; ``interrupted`` where it should be at work and no process is."""
     return "interrupted" if held is False and entry.state in _WORKING else entry.state.value
+
+
+def why(entry: JobEntry, held: bool | None) -> str | None:
+    """Why a job waits or failed, as far as its database knows; None where it is decided, or about to be."""
+    if entry.decision is not None:
+        return None
+    if entry.reason is None and entry.state is JobState.QUEUED and held is not None:
+        return "waits for the process that has the database in hand" if held else "no process is at work on it"
+    return entry.reason
 
 
 def ago(seconds: float) -> str:

@@ -70,7 +70,8 @@ def fence(text: str) -> str:
 
 
 def _head(report: Content) -> str:
-    lines = [f"## {_SIGNS[report.tone]} {_known(report.decision)}: {span(report.job)}", ""]
+    simulated = " (simulated)" if report.simulated else ""
+    lines = [f"## {_SIGNS[report.tone]} {_known(report.decision)}{simulated}: {span(report.job)}", ""]
     lines += [f"{report.meaning} Candidate {span(report.candidate)} against baseline {span(report.baseline)}.", ""]
     if report.simulated:
         lines += ["> **Simulated**: nothing here is about a real model.", ""]

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from evalsvc.core.records import RECORDED
 from evalsvc.decide.plan_words import chance_in_words
 from evalsvc.reports import format as fmt
 from evalsvc.reports.inert import cells, fit, plain
@@ -87,10 +88,13 @@ class _Page:
         spend, widths = plan["spend"], [10, 13, 13, 11]
         self._head_row("Cost", ["requests", "tokens in", "tokens out", "cost"], widths)
         asked = {**spend["arms"], **({} if spend["judge"] is None else {"judge": spend["judge"]})}
+        whom = {**plan["job"]["arms"], "judge": plan["job"]["judge"]}
         for name, arm in asked.items():
             tokens = arm["tokens"]
-            counts = [arm["requests"], tokens["input"], tokens["output"]]
-            self._row(name, [*((fmt.count(n), None) for n in counts), (fmt.cost(arm["cost"]), None)], widths)
+            counts = [fmt.count(n) for n in (arm["requests"], tokens["input"], tokens["output"])]
+            if whom[name]["endpoint"] == RECORDED:
+                counts = [RECORDED, fmt.DASH, fmt.DASH]
+            self._row(name, [*((count, None) for count in counts), (fmt.cost(arm["cost"]), None)], widths)
         self._row(
             "together",
             [(fmt.count(spend["requests"]), None), ("", None), ("", None), (fmt.cost(spend["cost"]), None)],
@@ -104,7 +108,6 @@ class _Page:
         if beyond:
             said = f"{beyond:,} of the requests are asked for scores, beyond the answers: counted coarsely, as if every"
             self._say(f"{said} answer were usable and the judge had said nothing before.", tone="quiet")
-        whom = {**plan["job"]["arms"], "judge": plan["job"]["judge"]}
         unpriced = [whom[name]["endpoint"] for name, each in asked.items() if each["cost"] is None]
         if unpriced:
             names = " and ".join(dict.fromkeys(unpriced))

@@ -76,7 +76,7 @@ class _Page:
 
     def decision(self, report: Content) -> None:
         rule = self._paint("━" * self._width, report.tone)
-        verdict = self._paint(fit(report.decision, 20), report.tone)
+        verdict = self._paint(fit(report.decision, 20) + (" (simulated)" if report.simulated else ""), report.tone)
         self.lines += [rule, f"  {verdict}   {report.meaning}", rule]
         self._say(f"{report.job}  ({report.finished})")
         self._say(f"candidate {report.candidate}  against  baseline {report.baseline}")

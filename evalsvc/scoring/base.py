@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from evalsvc.core.nearest import did_you_mean
 from evalsvc.core.records import Case, Completion, Score, ScorerSpec
 from evalsvc.core.registry import Registry
 from evalsvc.errors import JobError, ScoringError
@@ -133,7 +134,8 @@ class AskingScorer(Scorer):
     def canaries(self, case: Case, completion: Completion) -> Iterable[tuple[str, FollowUp]]:  # noqa: ARG002 - each judge has its own
         """Answers that deserve nothing, by name, each with a follow-up whose score is 0 unless the judge is fooled.
 
-        Paired scorers put them beside ``completion``, the real answer to the case.
+        Paired scorers put them beside ``completion``, the baseline's real answer to the case. Others are asked for them
+        also where the candidate's failed: it is empty then.
         """
         return ()
 
@@ -178,7 +180,7 @@ def build(spec: ScorerSpec) -> Scorer:
     hints = get_type_hints(plugin, include_extras=True)
     for option, value in spec.options.items():
         if option not in known:
-            raise JobError(f"unknown option; {takes}", key=option)
+            raise JobError(f"unknown option; {did_you_mean(option, known)}{takes}", key=option)
         if wrong := _mismatch(value, hints[option]):
             raise JobError(f"{wrong}; {takes}", key=option)
     lacking = [

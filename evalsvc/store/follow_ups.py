@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from evalsvc.core.evidence import FollowUpTotals
+from evalsvc.core.evidence import Fault, FollowUpTotals
 from evalsvc.core.records import Arm, Completion
 from evalsvc.store.database import Reader
 
@@ -31,9 +31,7 @@ WHERE j.key = ? AND o.status = 'ok'"""  # noqa: S608 - constants only
 _BETWEEN = f"""
 SELECT position, arm, trial, step, status, kind, scores, {_COMPLETION} FROM outcomes
 WHERE job_id = ? AND position BETWEEN ? AND ? AND step <> 'answer'"""  # noqa: S608 - the same
-_TRIED = """
-SELECT DISTINCT suite, position, step FROM outcomes
-WHERE job_id = ? AND step <> 'answer' AND instr(step, ?) > 0"""
+_FIRST = "SELECT position FROM cases WHERE job_id = ? AND suite = ? ORDER BY position LIMIT ?"
 # A judge's word that was taken from an earlier request has no attempt of its own, and its tokens were paid for then.
 _TOTALS = """
 SELECT suite, arm, step, COUNT(*), SUM(json_array_length(attempts)), SUM(attempts = '[]'),
@@ -41,6 +39,9 @@ SELECT suite, arm, step, COUNT(*), SUM(json_array_length(attempts)), SUM(attempt
        SUM(attempts <> '[]' AND text IS NOT NULL AND (input_tokens IS NULL OR output_tokens IS NULL)),
        json_group_array(DISTINCT model) FILTER (WHERE model IS NOT NULL), SUM(status <> 'ok')
 FROM outcomes WHERE job_id = ? AND step <> 'answer' GROUP BY suite, arm, step"""
+_FAULTS = """
+SELECT suite, step, kind, COUNT(*), MIN(detail) FROM outcomes
+WHERE job_id = ? AND step <> 'answer' AND status <> 'ok' GROUP BY suite, step, kind"""
 
 #: By suite, the labels of scores.
 Labels = Mapping[str, Collection[str]]
@@ -70,11 +71,10 @@ class FollowUpRows:
             return _completion(row)
         return None
 
-    async def tried(self, job_id: str, labels: Labels) -> Counter[tuple[str, str]]:
-        """By suite and label of how many cases the canaries are filed."""
-        rows = await self._db.rows(_TRIED, (job_id, CANARY))
-        cases = {(suite, label_of(step, labels.get(suite, ())), position) for suite, position, step in rows}
-        return Counter((suite, label) for suite, label, _ in cases if label is not None)
+    async def first_places(self, job_id: str, suites: Iterable[str], count: int) -> dict[str, frozenset[int]]:
+        """By suite where its first so many cases stand in the job's planned order."""
+        rows = {suite: await self._db.rows(_FIRST, (job_id, suite, count)) for suite in suites}
+        return {suite: frozenset(position for (position,) in found) for suite, found in rows.items()}
 
     async def between(self, job_id: str, first: int, last: int) -> dict[AnswerKey, dict[str, FiledFollowUp]]:
         """By answer and step the follow-ups of the cases from one place in the job's order to another.
@@ -104,7 +104,20 @@ class FollowUpRows:
         for suite, arm, step, *counts in await self._db.rows(_TOTALS, (job_id,)):
             of_judge = label_of(step, judged.get(suite, ())) is not None
             (judge if of_judge else models[Arm(arm)]).append(tuple(counts))
-        return (_sum(judge) if judge else None), {arm: _sum(rows) for arm, rows in models.items()}
+        asked = replace(_sum(judge), fault=await self._fault(job_id, judged)) if judge else None
+        return asked, {arm: _sum(rows) for arm, rows in models.items()}
+
+    async def _fault(self, job_id: str, judged: Labels) -> Fault | None:
+        """What most requests to the judge failed of that did."""
+        counts, details = Counter[str](), dict[str, list[str]]()
+        for suite, step, kind, count, detail in await self._db.rows(_FAULTS, (job_id,)):
+            if label_of(step, judged.get(suite, ())) is not None:
+                counts[str(kind)] += count
+                details.setdefault(str(kind), []).extend([] if detail is None else [str(detail)])
+        if not counts:
+            return None
+        kind = min(counts, key=lambda each: (-counts[each], each))
+        return Fault(kind=kind, count=counts[kind], detail=min(details[kind], default=None))
 
 
 def label_of(step: str, labels: Iterable[str]) -> str | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from evalsvc.core.nearest import did_you_mean
 from evalsvc.core.toml_source import KeyPath
 from evalsvc.suites.fields import as_text
 from evalsvc.suites.row_format import Draft
@@ -90,7 +91,7 @@ def _kind_and_value(each: Any, path: KeyPath) -> tuple[str, Any]:
     if kind not in known:
         negated = kind.removeprefix("not-") in known
         why = "asserts what must not be: no scorer does" if negated else "is no assertion that can be read"
-        raise Fault(f'"{kind}" {why}; known: {", ".join(sorted(known))}', (*path, "type"))
+        raise Fault(f'"{kind}" {why}; {did_you_mean(kind, known)}known: {", ".join(sorted(known))}', (*path, "type"))
     return kind, each.get("value")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from evalsvc.core.progress import Load
-from evalsvc.core.records import Arm
 from evalsvc.core.states import JobState
 from evalsvc.telemetry.counts import Histogram, label
-from evalsvc.telemetry.series import QUANTILES, JobSeries, Totals
+from evalsvc.telemetry.of_a_job import OF_A_JOB, Row, with_ids
+from evalsvc.telemetry.series import JobSeries, Totals
 
 _CALL = ("gen_ai_operation_name", "gen_ai_request_model", "gen_ai_provider_name", "arm")
 #: Every endpoint is asked by OpenAI's protocol, whoever answers.
@@ -25,8 +25,6 @@ _PROVIDER = "openai"
 
 #: Samples that are written out in one go: some 2 ms.
 _AT_ONCE = 200
-
-Row = tuple[tuple[str, ...], float]
 
 
 class Counted(Protocol):
@@ -62,8 +60,8 @@ class Exposition(Collector):
         yield from _endpoints(self._counted.jobs.values())
         yield from _process(self._counted.totals)
         yield from self._disk()
-        for name, text, labels, rows in _OF_A_JOB:
-            yield _gauge(name, text, ("eval_job", *labels), _with_ids(self._counted.jobs, rows))
+        for name, text, labels, rows in OF_A_JOB:
+            yield _gauge(name, text, ("eval_job", *labels), with_ids(self._counted.jobs, rows))
 
     def _disk(self) -> Iterator[Metric]:
         """Nothing where it cannot be read: what is not known is not 0."""
@@ -183,7 +181,7 @@ def _endpoints(jobs: Iterable[JobSeries]) -> Iterator[Metric]:
     """Endpoints are shared by jobs; each of the built-in simulators belongs to one job."""
     loads: dict[str, dict[int, Load]] = {}
     for series in jobs:
-        for name, load in (series.progress.loads if series.progress else {}).items():
+        for name, load in (series.progress.asked if series.progress else {}).items():
             loads.setdefault(label(name), {})[id(load)] = load
     each = {
         name: [load for load in some.values() if load.in_flight] or [*some.values()][-1:]
@@ -211,82 +209,3 @@ def _process(totals: Totals) -> Iterator[Metric]:
     with suppress(RuntimeError):  # rendered beside no loop there are none to count
         tasks = [((), float(len(asyncio.all_tasks())))]
         yield _gauge("evalsvc_event_loop_tasks", "Tasks of the event loop that have not ended.", (), tasks)
-
-
-Rows = Callable[[JobSeries], Iterable[Row]]
-
-
-def _with_ids(jobs: Mapping[str, JobSeries], rows: Rows) -> Iterator[Row]:
-    for job_id, series in jobs.items():
-        for labels, value in rows(series):
-            yield (job_id, *labels), value
-
-
-def _info(series: JobSeries) -> Iterator[Row]:
-    for arm, model in series.models.items():
-        yield (series.name, arm, label(model)), 1.0
-
-
-def _state(series: JobSeries) -> Iterator[Row]:
-    yield (series.state,), 1.0
-
-
-def _progress(series: JobSeries) -> Iterator[Row]:
-    """Of a job that this process has, or had, in hand; of one that was decided before, all is done."""
-    if series.progress is not None and series.progress.total:
-        yield (), series.progress.recorded / series.progress.total
-    elif series.state is JobState.DONE:
-        yield (), 1.0
-
-
-def _pass_ratio(series: JobSeries) -> Iterator[Row]:
-    for key, passes in series.passes.items():
-        if passes.scored:
-            yield key, passes.passed / passes.scored
-
-
-def _latency(series: JobSeries) -> Iterator[Row]:
-    for arm in Arm:
-        for q in QUANTILES:
-            value = series.quantiles.get((arm, q), series.sketches[arm].quantile(q))
-            if value is not None:
-                yield (arm, f"{q:g}"), value
-
-
-def _tokens(series: JobSeries) -> Iterator[Row]:
-    for key, n in series.tokens.items():
-        yield key, float(n)
-
-
-def _cost(series: JobSeries) -> Iterator[Row]:
-    for arm, cost in series.cost.items():
-        yield (arm,), cost
-
-
-def _gates(series: JobSeries) -> Iterator[Row]:
-    for key in series.gates.items():
-        yield key, 1.0
-
-
-def _decision(series: JobSeries) -> Iterator[Row]:
-    if series.decision is not None:
-        yield (series.decision,), 1.0
-
-
-#: Gauges of the latest jobs, and how their rows are read.
-_OF_A_JOB: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
-    ("evalsvc_job_info", "The job's name and the models it asks.", ("name", "arm", "gen_ai_request_model"), _info),
-    ("evalsvc_job_state", "The present state only.", ("state",), _state),
-    ("evalsvc_job_progress_ratio", "Answers recorded of those planned.", (), _progress),
-    (
-        "evalsvc_job_pass_ratio",
-        "Answers that pass of those scored, by suite and category; what is too many is in other.",
-        ("arm", "suite", "category"),
-        _pass_ratio,
-    ),
-    ("evalsvc_job_latency_seconds", "Quantiles of latency, to 1% until it is decided.", ("arm", "q"), _latency),
-    ("evalsvc_job_tokens", "Tokens so far.", ("arm", "gen_ai_token_type"), _tokens),
-    ("evalsvc_job_cost", "Cost so far, in the currency of the prices.", ("arm",), _cost),
-    ("evalsvc_job_gate", "The present verdict of a gate only.", ("gate", "verdict"), _gates),
-    ("evalsvc_job_decision", "The decision, once there is one.", ("decision",), _decision),
-)

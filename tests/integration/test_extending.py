@@ -96,6 +96,16 @@ def test_what_the_asking_scorer_reads(folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def test_plug_ins_of_a_file_that_only_lay_there_are_named_before_they_run(
+    evalsvc: Callable[..., Any], folder: Path
+) -> None:
+    (folder / "stranger.py").write_text("raise SystemExit('ran')\n")
+    (folder / "config.toml").write_text('[plugins]\nmodules = ["stranger.py"]\n')
+    said = "evalsvc: runs the plug-ins stranger.py, as config.toml in this folder says (--config names another)\n"
+    assert evalsvc("plan", "job.toml").err == f"{said}ran\n"
+    assert evalsvc("plan", "job.toml", "--config", "config.toml").err == "ran\n"
+
+
 @pytest.mark.parametrize(
     ("modules", "job", "said"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -91,44 +93,94 @@ def test_what_the_judge_said_once_is_not_asked_for_again(
     before = sum(body["model"] == "court" for body in server.asked)
     second = evalsvc("run", path, "--json", "--again").record["judge"]
     asked = sum(body["model"] == "court" for body in server.asked) - before
-    canaries = second["requests"] - 32
-    # which cases the canaries are put to hangs on who is answered first; all else is the same
-    assert asked <= canaries == CANARIES
-    assert (second["attempts"], second["cached"]) == (asked, second["requests"] - asked)
-    assert second["tokens"]["input"] == 10 * asked
+    assert asked == 0  # the canaries, too, are put to it on the same cases
+    assert second["requests"] == second["cached"] == 32 + CANARIES
+    assert (second["attempts"], second["tokens"]["input"]) == (0, 0)
     rows = rows_of(tmp_path / "evalsvc.db", "step, attempts, latency_s, status")
     assert all(row[2] is None and row[3] == "ok" for row in rows if row[1] == "[]")
 
 
-def tampered(database: Path, sql: str) -> None:
+def tampered(database: Path | str, sql: str) -> None:
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("DROP TRIGGER IF EXISTS outcomes_are_final")
     connection.execute(sql)
     connection.close()
 
 
-@pytest.mark.parametrize(
-    ("sql", "said"),
-    [
-        ("UPDATE outcomes SET text = replace(text, '1}', '5}') WHERE step = 'judge/judge' AND position = 3", '"judge"'),
-        ("UPDATE outcomes SET text = replace(text, 'tie', 'A') WHERE step LIKE 'duel/%' AND position = 3", '"duel"'),
-        ("UPDATE outcomes SET text = replace(text, '1}', '5}') WHERE step LIKE 'judge/canary/%'", "canary"),
-    ],
-)
-def test_a_changed_word_of_the_judge_is_found(
-    judged: Any, evalsvc: Callable[..., Any], tmp_path: Path, sql: str, said: str
-) -> None:
+CHANGES = [
+    ("UPDATE outcomes SET text = replace(text, '1}', '5}') WHERE step = 'judge/judge' AND position = 3", '"judge"'),
+    ("UPDATE outcomes SET text = replace(text, 'tie', 'A') WHERE step LIKE 'duel/%' AND position = 3", '"duel"'),
+    ("UPDATE outcomes SET text = replace(text, '1}', '5}') WHERE step LIKE 'judge/canary/%'", "canary"),
+    ("DELETE FROM outcomes WHERE step = 'judge/canary/null-dot' AND position = 3", "is not filed, and had to be"),
+    ("UPDATE outcomes SET scores = '{}' WHERE step = 'duel/canary/null-dot' AND position = 3", "is not filed"),
+    ("UPDATE outcomes SET position = 7 WHERE step = 'judge/canary/null-dot' AND position = 3", "is not filed"),
+    ("UPDATE outcomes SET step = 'judge/canary/a' WHERE step = 'judge/canary/null-dot'", "none such was to be put"),
+    ("DELETE FROM outcomes WHERE position = 3", "an answer is gone, and with it what"),
+]
+
+
+def test_a_changed_word_of_the_judge_is_found(judged: Any, evalsvc: Callable[..., Any], tmp_path: Path) -> None:
     _, path = judged
     evalsvc("run", path, "--json")
-    tampered(tmp_path / "evalsvc.db", sql)
-    checks = {
-        check["name"]: check
-        for check in json.loads(
-            evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json")), "--json").out
-        )["checks"]
-    }
-    assert checks["scores"]["state"] == "differs"
-    assert said in checks["scores"]["said"]
+    (decided,) = (tmp_path / "evalsvc-out").glob("*/decision.json")
+    for sql, said in CHANGES:
+        copy = shutil.copy(tmp_path / "evalsvc.db", tmp_path / "changed.db")
+        tampered(copy, sql)
+        found = json.loads(evalsvc("verify", decided, "--db", copy, "--json").out)
+        checks = {check["name"]: check for check in found["checks"]}
+        assert checks["scores"]["state"] == "differs", sql
+        assert said in checks["scores"]["said"], sql
+
+
+def gullible(body: dict[str, Any]) -> tuple[int, bytes]:
+    """A judge that is right, and takes an opening phrase for the best of answers."""
+    if body["model"] != "court":
+        return court(body)
+    shown = json.loads(re.findall(r"^\{.*\}$", body["messages"][-1]["content"], re.MULTILINE)[0])
+    fooled = shown["answer"] == "Thought process:"
+    return reply(json.dumps({"reasoning": "so", "verdict": 5 if fooled or shown["answer"][0] == "A" else 1}))
+
+
+def test_whoever_deletes_what_fooled_the_judge_is_found_even_with_a_record_made_to_fit(
+    upstream: Any, write_job: Any, evalsvc: Callable[..., Any], tmp_path: Path
+) -> None:
+    scorer = '{ name = "judge", rubric = "Right?" }'
+    path = write_job(ROWS, url=upstream(gullible).url, scorer=scorer, more=JUDGE)
+    ran = evalsvc("run", path, "--json", "--out", tmp_path / "true")
+    assert ran.record["judge"]["distrust"] == "it fell for 5 of 40 canaries (suite s, scorer judge)"
+
+    def checks(folder: str) -> dict[str, str]:
+        found = json.loads(evalsvc("verify", tmp_path / folder / "decision.json", "--json").out)
+        return {check["name"]: check["state"] for check in found["checks"]}
+
+    assert "differs" not in checks("true").values()
+    tampered(tmp_path / "evalsvc.db", "DELETE FROM outcomes WHERE step = 'judge/canary/master-key-thought'")
+    assert checks("true")["outcomes"] == "differs"  # the root is over all rows, whatever their step
+    tampered(tmp_path / "evalsvc.db", "UPDATE jobs SET state = 'running', record = NULL, finished_at = NULL")
+    forged = evalsvc("run", path, "--json", "--out", tmp_path / "forged").record
+    assert forged["job"]["id"] == ran.record["job"]["id"]
+    assert (forged["judge"]["trusted"], forged["judge"]["canaries"]["asked"]) == (True, 35)
+    assert {name for name, state in checks("forged").items() if state == "differs"} == {"scores"}
+
+
+@pytest.mark.parametrize(
+    ("scorer", "asked", "why"),
+    [
+        ("judge", 40, None),
+        ("judge_pair", 0, "no canary was put to it (suite s, scorer x)"),
+    ],
+)
+def test_where_every_answer_failed_a_judge_is_tried_alone_or_not_believed(
+    upstream: Any, write_job: Any, evalsvc: Callable[..., Any], tmp_path: Path, scorer: str, asked: int, why: str | None
+) -> None:
+    def answer(body: dict[str, Any]) -> tuple[int, bytes]:
+        return reply(verdict(body)) if body["model"] == "court" else reply("cut", finish_reason="length")
+
+    asks = f'{{ name = "{scorer}", label = "x", rubric = "Right?" }}'
+    record = evalsvc("run", write_job(ROWS, url=upstream(answer).url, scorer=asks, more=JUDGE), "--json").record
+    assert record["judge"]["canaries"]["asked"] == asked
+    assert record["judge"]["distrust"] == why or (why is None and "says the same" in record["judge"]["distrust"])
+    assert evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json"))).code == 0
 
 
 def test_a_judge_without_a_key_stops_the_job(upstream: Any, write_job: Any, evalsvc: Callable[..., Any]) -> None:

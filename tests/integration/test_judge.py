@@ -42,8 +42,8 @@ def test_the_example_ends_as_it_says(evalsvc: Callable[..., Any], tmp_path: Path
 
 
 def unwrapped(text: str) -> str:
-    """Without what depends on the terminal's width, and on which answers came first."""
-    return re.sub(r"\s", "", re.sub(r"\d+\s+of\s+40", "N of 40", text))
+    """Without what depends on the terminal's width."""
+    return re.sub(r"\s", "", text)
 
 
 def test_with_a_gullible_judge_it_ends_as_the_page_says(evalsvc: Callable[..., Any], tmp_path: Path) -> None:
@@ -63,6 +63,13 @@ def test_with_a_gullible_judge_it_ends_as_the_page_says(evalsvc: Callable[..., A
     assert verdicts(record)["target_improvement"] == verdicts(record)["exact_match"] == "NOT_MEASURED"
     assert verdicts(record)["latency_p99"] == "INCONCLUSIVE"
     assert evalsvc("verify", decided).code == 0
+    why = record["judge"]["distrust"]
+    for format_, words in [
+        ("md", "> ⚠️ the judge"),  # what CI appends to its step summary
+        ("junit", f'name="judge" value="sim-judge-gullible is not trusted, its scores gate nothing: {why}"'),
+        ("eee", f'"judge_trusted": "false",\n     "judge_distrust": "{why}"'),
+    ]:
+        assert words in evalsvc("report", record["job"]["id"], "--format", format_).out
 
 
 def reply(content: str) -> tuple[int, bytes]:
@@ -125,3 +132,27 @@ def test_only_a_judge_that_no_canary_fools_ships(
     assert record["decision"] == decision, record["reasons"]
     assert record["judge"]["distrust"] == why
     assert any("not trusted" in warning for warning in record["warnings"]) == (why is not None)
+
+
+def test_a_judge_that_answers_400_is_explained_in_the_reasons(
+    upstream: Any, write_job: Any, evalsvc: Callable[..., Any], tmp_path: Path
+) -> None:
+    arms = court(honest)
+
+    def answer(body: dict[str, Any]) -> tuple[int, bytes]:
+        refused = body["model"] == "court" and "response_format" in body
+        return (400, b'{"error": "response_format not supported"}') if refused else arms(body)
+
+    url = upstream(answer).url
+    judge = SHIPS + '[judge]\nendpoint = "up"\nmodel = "court"\n'
+    path = write_job(ROWS, url=url, scorer='{ name = "judge", rubric = "Is it right?" }', more=judge)
+    record = evalsvc("run", path, "--json").record
+    told = 'HTTP 400: {"error": "response_format not supported"}: set structured = false in the scorers that ask it'
+    assert record["decision"] == "HOLD"
+    assert any(told in reason for reason in record["reasons"]), record["reasons"]
+    assert told in record["warnings"][0]
+    assert evalsvc("verify", next((tmp_path / "evalsvc-out").glob("*/decision.json"))).code == 0
+    path = write_job(
+        ROWS, url=url, scorer='{ name = "judge", rubric = "Is it right?", structured = false }', more=judge
+    )
+    assert evalsvc("run", path, "--json").record["decision"] == "SHIP"

@@ -97,6 +97,28 @@ def test_two_recorded_models_get_their_known_scores(
     assert gate(record, "latency_p99")["verdict"] == "NOT_MEASURED"
 
 
+def test_what_needs_log_probabilities_is_warned_of_before_all_scores_are_missing(
+    tmp_path: Path, evalsvc: Callable[..., Any], job: Callable[..., Path]
+) -> None:
+    write_rows(tmp_path / "old.jsonl", answered(4))
+    path = job(numbered(4), None, scorer='"exact_match"\nalso = ["perplexity"]')
+    path.write_text(path.read_text().replace('"up"', '"sim"'))
+    score = "will have the score perplexity of the suite"
+    said = [each for each in json.loads(evalsvc("plan", path, "--json").out)["warnings"] if score in each]
+    assert len(said) == 2
+    assert said[0].endswith("set logprobs = true in the params of [candidate].")
+    assert said[1].startswith("No answer of the baseline ")
+    assert said[1].endswith(": recorded answers bring no log-probabilities.")
+    path.write_text(path.read_text().replace("[baseline]", "params = { logprobs = true }\n[baseline]"))
+    said = [line for line in evalsvc("run", path).err.splitlines() if score in line]
+    assert len(said) == 1
+    assert said[0].startswith("warning: No answer of the baseline ")
+    text = path.read_text().replace('"sim"', '"recorded"\noutputs = "old.jsonl"')
+    path.write_text(text)
+    (said,) = [each for each in json.loads(evalsvc("plan", path, "--json").out)["warnings"] if score in each]
+    assert said.startswith("No answer of the candidate and the baseline ")
+
+
 @pytest.mark.parametrize("margin", [0, 0.05])
 @pytest.mark.parametrize("copies", [1, 30])
 def test_the_same_recording_in_both_arms_never_ships(
@@ -349,7 +371,8 @@ def test_a_format_that_does_not_exist_is_an_error_of_the_job(
     write_rows(tmp_path / "old.jsonl", answered(3))
     ran = evalsvc("run", job(numbered(3), more='format = "openai-eval"'))
     assert ran.code == 2
-    assert "job.toml:16: suites[0].format: unknown format 'openai-eval'; known: auto, bfcl, chat-finetune" in ran.err
+    wrong = """unknown format 'openai-eval'; did you mean "openai-evals"? known: auto, bfcl, chat-finetune"""
+    assert f"job.toml:16: suites[0].format: {wrong}" in ran.err
     ran = evalsvc("run", job(numbered(3), more='answers = "new.jsonl"'))
     assert ran.code == 2
     assert "job.toml:16: suites[0].answers: not with the format native: its rows hold what is expected; bfcl" in ran.err

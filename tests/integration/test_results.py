@@ -94,7 +94,7 @@ def test_a_decision_gives_its_record_and_its_code(read: Run) -> None:
     code, out, err = read("decision", "latest")
     record = json.loads(out)
     assert code == {"SHIP": 0, "ITERATE": 3, "HOLD": 4}[record["decision"]] == 3
-    assert err.splitlines()[0].startswith("ITERATE: ")
+    assert err.splitlines()[0].startswith("ITERATE (simulated): ")
     assert json.loads(read("decision", record["job"]["id"], "--json")[1]) == record
     other = json.loads(read("decision", "latest~1")[1])
     assert other["arms"]["candidate"]["model"] == "sim-candidate"

@@ -185,11 +185,26 @@ BAD_JOBS: dict[str, tuple[Callable[[str], str], str, str]] = {
     "unknown key": (lambda text: text.replace("seed", "sead"), "job.toml:2", "seed"),
     "wrong type": (lambda text: text.replace("seed = 7", 'seed = "7"'), "job.toml:2", "integer"),
     "unknown endpoint": (lambda text: text.replace('"up"', '"down"', 1), "job.toml:4", "known: openai, sim, up"),
-    "unknown scorer": (lambda text: text.replace("exact_match", "exact"), "job.toml:13", "exact_match"),
+    "unknown scorer": (
+        lambda text: text.replace("exact_match", "exactmatch"),
+        "job.toml:13",
+        'did you mean "exact_match"?',
+    ),
     "scorer option": (
         lambda text: text.replace('"exact_match"', '{ name = "numeric", tolerence = 1 }'),
         "job.toml:13",
-        "tolerance",
+        'did you mean "tolerance"?',
+    ),
+    "misspelt format": (
+        lambda text: text.replace("scorer =", 'format = "natve"\nscorer ='),
+        "job.toml:13",
+        'did you mean "native"?',
+    ),
+    "misspelt endpoint": (lambda text: text.replace('"up"', '"simm"', 1), "job.toml:4", 'did you mean "sim"?'),
+    "misspelt gate": (
+        lambda text: text + "[gates.latency_p9]\nthreshold = 2\n",
+        "job.toml:15",
+        'did you mean "latency_p99"?',
     ),
     "missing data set": (lambda text: text.replace("cases.jsonl", "none.jsonl"), "job.toml:12", "none.jsonl"),
     "no TOML": (lambda text: text + "\n[[[", "job.toml:16", ""),

@@ -307,6 +307,24 @@ def test_plug_ins_of_a_file_and_of_a_variable(write: Write) -> None:
     variable = {"EVALSVC_PLUGINS__MODULES": "a.b, c.py"}
     assert config.load(path, variable).plugins.modules == ["a.b", "c.py"]
     assert config.load(path, {"EVALSVC_PLUGINS__MODULES": ""}).plugins.modules == []
+
+
+def test_plugins_of_a_file_that_nobody_named_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "config.toml"
+    file.write_text('[plugins]\nmodules = ["ours.py"]\n')
+    assert config.load(None, {}).plugins_met
+    assert config.load(None, {"EVALSVC_STORE__PATH": "x.db", "EVALSVC_CONFIG": ""}).plugins_met
+    assert not config.load(file, {}).plugins_met
+    assert not config.load(None, {"EVALSVC_CONFIG": "config.toml"}).plugins_met
+    assert not config.load(None, {"EVALSVC_PLUGINS__MODULES": "others.py"}).plugins_met
+    file.write_text("[server]\nport = 1\n")
+    assert not config.load(None, {}).plugins_met
+    file.unlink()
+    assert not config.load(None, {}).plugins_met
+
+
+def test_modules_are_names(write: Write) -> None:
     assert error_of(write("[plugins]\nmodules = [1]"), {}).startswith("c.toml:2: plugins.modules[0]: must be a string")
 
 

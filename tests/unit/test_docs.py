@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from evalsvc import config, jobfile, suites
 from evalsvc.cli import main as cli
-from evalsvc.cli.run import DECISIONS
+from evalsvc.cli.decided import DECISIONS
 from evalsvc.cli.run import command as run_command
 from evalsvc.cli.sim import command as sim_command
 from evalsvc.core.evidence import ArmScores, ArmTotals, Evidence, LatencySamples, ScoreTable
@@ -25,7 +25,8 @@ from evalsvc.core.records import FIELDS, GATES, Arm, Case, Completion, Job, Role
 from evalsvc.decide import decide, judge_all, record
 from evalsvc.engine.plan import planned_positions
 from evalsvc.jobfile import shipped
-from evalsvc.jobfile.models import ArmTable, GatesTable, JobTable, JudgeTable, PromptTable, ScorerTable, SuiteTable
+from evalsvc.jobfile.gates import GatesTable
+from evalsvc.jobfile.models import ArmTable, JobTable, JudgeTable, PromptTable, ScorerTable, SuiteTable
 from evalsvc.scoring.base import SCORERS, build
 from evalsvc.scoring.text import TextScorer
 from evalsvc.simulator import profile

@@ -12,7 +12,7 @@ from evalsvc.cli.calibrate import command
 from evalsvc.core.records import GATES, Arm, ArmSpec, GateSpec, Job, Role
 from evalsvc.core.repeats import Repeats, RepeatTable
 from evalsvc.decide.calibration import FEWEST_RESAMPLES, MAX_FALSE_PASS, calibrate
-from evalsvc.jobfile.models import GatesTable
+from evalsvc.jobfile.gates import GatesTable
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -16,8 +16,9 @@ from counted import an_outcome
 from evalsvc import config
 from evalsvc.api.service import Event, Upload
 from evalsvc.app import service as module
+from evalsvc.app.bell import Bell
 from evalsvc.app.endpoints import EndpointPool
-from evalsvc.app.service import Bell, DaemonService
+from evalsvc.app.service import DaemonService
 from evalsvc.app.work import work_of
 from evalsvc.core.records import Arm
 from evalsvc.core.states import JobState

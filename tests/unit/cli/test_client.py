@@ -258,6 +258,20 @@ def test_the_exit_code_is_the_decision_s(
     assert "\x1b" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+@pytest.mark.parametrize("quiet", [True, False])
+def test_every_line_of_a_decision_says_whether_it_was_a_rehearsal(
+    serve: Any, simulated: bool, quiet: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reasons = event(1, "decision", decision="SHIP", reasons=["it is\x1b[2J better", "it is fast"])
+    stream, end = [reasons + event(2, "state", state="done")], job(decision="SHIP", simulated=simulated)
+    url = serve(lambda _, path, __: (200, stream if "events" in path else end))
+    assert follow(Client(url, None), "j1", quiet=quiet) == 0
+    said = "SHIP (simulated)" if simulated else "SHIP"
+    lines = [f"{said}: it is better", f"{said}: it is fast"]
+    assert capsys.readouterr().err.splitlines() == (lines if quiet else ["done", *lines])
+
+
 def test_status_of_a_daemon_is_inert_and_json_is_as_sent(serve: Any) -> None:
     items = [
         job("paused", name="\x1b]0;x\x07", reason="disk", progress={"recorded": 5, "total": 9}),

@@ -12,6 +12,7 @@ from inert_texts import TEXTS
 
 from evalsvc.cli import progress as shown
 from evalsvc.core.progress import Progress
+from evalsvc.engine.limits import EndpointLimits
 
 
 def paused(said: str) -> Progress:
@@ -25,6 +26,12 @@ def test_facts_are_one_line_that_commands_nothing(said: str) -> None:
     line = shown.facts(paused(said))
     assert "PAUSED" in line
     assert not {c for c in line if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}} - set("\u200c\u200d")
+
+
+def test_recorded_answers_are_no_endpoint() -> None:
+    line = shown.facts(Progress(total=2, loads={"recorded": EndpointLimits(8), "up": EndpointLimits(4)}))
+    assert "up 0/4" in line
+    assert "recorded" not in line
 
 
 class Terminal(io.StringIO):

@@ -1,5 +1,6 @@
 from evalsvc.core.progress import Listeners, Progress
 from evalsvc.core.records import Arm, Case, Outcome, Score, Status
+from evalsvc.engine.limits import EndpointLimits
 
 
 def outcome(arm: Arm, value: float | None) -> Outcome:
@@ -32,6 +33,11 @@ def test_what_comes_after_a_stop_is_never_more_than_all() -> None:
     progress.add([outcome(Arm.CANDIDATE, 1.0), outcome(Arm.BASELINE, 1.0)])
     assert (progress.recorded, progress.total) == (2, 2)
     assert progress.eta_s(now=1.0) == 0.0
+
+
+def test_nobody_is_asked_where_answers_were_recorded() -> None:
+    progress = Progress(loads={"recorded": EndpointLimits(8), "up": EndpointLimits(4)})
+    assert list(progress.asked) == ["up"]
 
 
 def test_all_listeners_are_told() -> None:

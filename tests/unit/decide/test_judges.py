@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalsvc import decide
-from evalsvc.core.evidence import CanaryCount, Evidence, FollowUpTotals, JudgedScores
+from evalsvc.core.evidence import CanaryCount, Evidence, Fault, FollowUpTotals, JudgedScores
 from evalsvc.core.records import GATES, Decision, Job, JudgeSpec, Role, Verdict
 from evalsvc.decide.decision import judge_all
 from evalsvc.decide.judges import distrust, judge_warnings, section
@@ -86,14 +86,77 @@ def test_a_judge_that_says_the_same_of_everything_knows_no_difference() -> None:
 
 
 def test_canaries_speak_for_the_model_that_answered_them() -> None:
-    asked = FollowUpTotals(
+    totals = FollowUpTotals(
         requests=9, failed=0, attempts=9, cached=0, input_tokens=1, output_tokens=1, served_models=("judge-1",)
     )
-    assert distrust([judged()], asked) is None
-    changed = replace(asked, served_models=("judge-1", "judge-mini"))
+    assert distrust([judged()], totals) is None
+    changed = replace(totals, served_models=("judge-1", "judge-mini"))
     assert distrust([judged()], changed) == (
         "its canaries say nothing of models that answered later: judge-1, judge-mini did"
     )
+
+
+def asked(failed: int, kind: str, detail: str | None, requests: int = 440) -> FollowUpTotals:
+    fault = Fault(kind=kind, count=failed, detail=detail) if failed else None
+    return FollowUpTotals(
+        requests=requests, failed=failed, attempts=requests, cached=0, input_tokens=1, output_tokens=1,
+        served_models=(), fault=fault,
+    )  # fmt: skip
+
+
+SILENT = judged({"a": CanaryCount(asked=40)}, verdicts={})
+FORM = 'HTTP 400: {"error": "response_format is not supported"}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "said"),
+    [
+        ("rejected", FORM, f"ended in rejected, {FORM}: set structured = false in the scorers that ask it"),
+        (
+            "rejected",
+            "HTTP 400: no such field text.format",
+            "text.format: set structured = false in the scorers that ask",
+        ),
+        (
+            "rejected",
+            "HTTP 400: temperature must be 1",
+            "rejected, HTTP 400: temperature must be 1: mend [judge] params",
+        ),
+        ("rejected", "HTTP 418: a teapot", "ended in rejected, HTTP 418: a teapot"),
+        ("truncated", None, "ended in truncated: give it more tokens in [judge] params"),
+        ("server", "HTTP 500: response_format", "ended in server, HTTP 500: response_format"),
+        ("network", None, "ended in network"),
+    ],
+)
+def test_a_judge_that_does_not_answer_is_distrusted_with_the_cause_and_what_helps(
+    make: Any, kind: str, detail: str | None, said: str
+) -> None:
+    totals = asked(440, kind, detail)
+    why = distrust([SILENT], totals)
+    assert why is not None
+    assert why.startswith("only 0 of 40 canaries got a verdict (suite target-suite, scorer exact); 440 of 440 requests")
+    assert said in why
+    (warning,) = judge_warnings(with_judge(make), [SILENT], totals)
+    assert why in warning
+    seen = replace(evidence(make, SILENT), asked_judge=totals)
+    assert why in {result.name: result for result in judge_all(seen, make.job())}["target_improvement"].reason
+
+
+def test_what_a_server_said_is_cut_and_on_one_line() -> None:
+    why = distrust([SILENT], asked(1, "rejected", "HTTP 400: a\x1b[2J\n\u202eb" + "x" * 5000))
+    assert why is not None
+    assert "HTTP 400: a [2J bxxx" in why
+    assert why.isprintable()
+    assert len(why) < 400
+
+
+def test_a_trusted_judge_that_often_fails_is_warned_of(make: Any) -> None:
+    job = with_judge(make)
+    assert list(judge_warnings(job, [judged()], asked(8, "server", "HTTP 500: no"))) == []
+    (said,) = judge_warnings(job, [judged()], asked(9, "server", "HTTP 500: no"))
+    assert said == "9 of 440 requests to the judge ended in server, HTTP 500: no"
+    fell = distrust([FOOLED], asked(9, "server", "no"))
+    assert fell == "it fell for 5 of 10 canaries (suite target-suite, scorer exact)"
 
 
 def evidence(make: Any, *found: JudgedScores) -> Evidence:
@@ -142,6 +205,12 @@ def test_a_failure_that_rests_on_a_fooled_judge_is_not_measured_either(make: Any
     waived = make.judge("general_regression", seen, waived="a try.")
     assert waived.reason.startswith("Waived: a try. The judge is not trusted")
     assert waived.reason.count("Waived") == 1
+
+
+def test_a_gate_that_would_read_what_a_silent_judge_did_not_say_is_laid_at_its_door(make: Any) -> None:
+    nothing = make.table([make.nan] * 400, [make.nan] * 400)
+    seen = replace(make.evidence(nothing), judged=(SILENT,))
+    assert make.judge("target_improvement", seen).reason.startswith("The judge is not trusted: only 0 of 40 canaries")
 
 
 def test_one_judged_suite_is_enough_to_unsettle_a_pooled_gate(make: Any) -> None:
@@ -213,7 +282,10 @@ def test_a_judge_that_goes_by_length_is_warned_of(make: Any) -> None:
     log_length = [0.1 * n for n in range(-3, 27)]
     delta = [min(1.0, max(-1.0, value)) for value in log_length]
     said = list(judge_warnings(with_judge(make), [judged(delta=delta, log_length=log_length)]))
-    assert any("preferred the longer answer in 29 of 29 decided pairs" in each for each in said)
+    assert (
+        "suite target-suite, scorer exact: the judge preferred the longer answer in 29 of 29 decided pairs (100%): it "
+        "may pay for length and not for quality, so ask people about some of these cases before you ship by it"
+    ) in said
     steady = [0.3 + 0.01 * (n % 3) for n in range(30)]
     assert list(judge_warnings(with_judge(make), [judged(delta=steady, log_length=[-0.1, 0.1] * 15)])) == []
 
@@ -222,9 +294,11 @@ def test_an_effect_that_length_explains_is_said_to_be(make: Any) -> None:
     delta = [0.3, 0.1, 0.4, -0.1, 0.2, 0.5, 0, 0.3, 0.1, 0.2]
     log_length = [0.5, 0.1, 0.6, -0.2, 0.1, 0.9, 0, 0.4, 0.2, 0.1]
     said = list(judge_warnings(with_judge(make), [judged(delta=delta, log_length=log_length)]))
-    assert any(
-        "a difference of +0.200, and +0.057 (not proven) between answers of equal length" in each for each in said
-    )
+    assert (
+        "suite target-suite, scorer exact: length explains what the judge prefers: a difference of +0.200, and +0.057 "
+        "(not proven) between answers of equal length: nothing shows that the better model is more than the wordier "
+        "one, so ask people about some of these cases before you ship by it"
+    ) in said
 
 
 def test_the_section_holds_what_the_judge_was_and_did(make: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -28,7 +27,7 @@ from evalsvc.core.records import (
     SuiteSpec,
 )
 from evalsvc.engine.executor import Executor
-from evalsvc.engine.follow_ups import FollowUps
+from evalsvc.engine.follow_ups import TRIED, FollowUps
 from evalsvc.engine.judging import Judge
 from evalsvc.engine.lag import LoopLag
 from evalsvc.engine.retries import RetryPolicy
@@ -137,14 +136,15 @@ def answer_to(arm: Arm, position: int = 0, trial: int = 0) -> Request:
 
 
 class Rows:
-    """What is filed."""
+    """What is filed: a suite whose first cases in planned order stand at these places."""
 
-    def __init__(self, tried: Counter[tuple[str, str]] | None = None) -> None:
+    def __init__(self, first: Iterable[int] = ()) -> None:
         self.found: dict[bytes, Completion] = {}
-        self.counted = tried or Counter()
+        self.first = frozenset(first)
 
-    async def tried(self, *_: object) -> Counter[tuple[str, str]]:
-        return Counter(self.counted)
+    async def first_places(self, _: str, suites: Iterable[str], count: int) -> dict[str, frozenset[int]]:
+        assert count == TRIED
+        return dict.fromkeys(suites, self.first)
 
     async def said(self, key: bytes) -> Completion | None:
         return self.found.get(key)
@@ -311,19 +311,62 @@ async def test_a_pair_that_cannot_be_compared(candidate: Any, baseline: Any, val
         assert (found[arm]["duel"].value if found[arm] else "none") == value
 
 
-async def test_canaries_are_put_to_the_judge_on_the_first_cases_that_come() -> None:
+CANARY_STEPS = {"grade/canary/dot", "grade/canary/twice", "grade/canary/twice/more"}
+
+
+async def test_canaries_are_put_to_the_judge_at_planned_places_whichever_answer_comes_first() -> None:
     asked = Asked({"q1: . beside text": (Status.INFRA_ERROR, "server")})
-    made = follow_ups({"grade": Canaried()}, asked, rows=Rows(Counter({("s", "grade"): 3})))
+    made = follow_ups({"grade": Canaried()}, asked, rows=Rows([0, 1]))
     await made.resume("J")
-    steps = {"answer", "grade", "grade/canary/dot", "grade/canary/twice", "grade/canary/twice/more"}
-    assert {each.step for each in await of(made, answer_to(B))} == {"answer", "grade"}
-    assert {each.step for each in await of(made, answer_to(A, trial=1))} == {"answer", "grade"}
-    assert {each.step for each in await of(made, answer_to(A))} == steps
+    plain = {"answer", "grade"}
+    for position in (9, 2, 5, 3, 7, 8):  # more than are tried, and all before those that are
+        assert {each.step for each in await of(made, answer_to(A, position))} == plain
+    assert {each.step for each in await of(made, answer_to(B))} == plain
+    assert {each.step for each in await of(made, answer_to(A, trial=1))} == plain
+    assert {each.step for each in await of(made, answer_to(A))} == plain | CANARY_STEPS
     found = {each.step: each for each in await of(made, answer_to(A, 1))}
     assert found["grade/canary/dot"].scores["grade"].value is None
     assert found["grade/canary/twice"].scores["grade"].value == 0.25
     assert found["grade/canary/twice/more"].scores == found["grade"].scores == {}
-    assert {each.step for each in await of(made, answer_to(A, 2))} == {"answer", "grade"}  # two were left
+
+
+class Canaries(Duel):
+    def canaries(self, case: Case, completion: Completion) -> Iterable[tuple[str, FollowUp]]:
+        yield "dot", ask(f"{case.input}: . beside {completion.text}", number)
+
+
+@pytest.mark.parametrize("status", [(Status.INFRA_ERROR, "server"), (Status.MODEL_ERROR, "truncated")])
+async def test_who_grades_alone_is_tried_where_the_answer_failed_too(status: Any) -> None:
+    asked = Asked()
+    made = follow_ups({"grade": Canaried()}, asked, rows=Rows([0]))
+    await made.resume("J")
+    zero = {} if status[0] is Status.INFRA_ERROR else {"grade": Score(value=0.0)}
+    answer, *found = await of(made, answer_to(A), status, zero)
+    assert (answer.scores, {each.step for each in found}) == (zero, CANARY_STEPS)
+    assert asked.requests[0].messages[-1]["content"] == "q0: . beside "  # not what was cut off
+
+
+@pytest.mark.parametrize(
+    ("candidate", "baseline", "tried"),
+    [
+        ("text", "theirs", 1),
+        ((Status.MODEL_ERROR, "truncated"), "theirs", 1),
+        ((Status.INFRA_ERROR, "server"), "theirs", 1),
+        ("text", (Status.MODEL_ERROR, "truncated"), 0),
+        ("text", (Status.INFRA_ERROR, "server"), 0),
+    ],
+)
+async def test_who_compares_is_tried_beside_the_baselines_answer_alone(
+    candidate: Any, baseline: Any, tried: int
+) -> None:
+    asked = Asked()
+    made = follow_ups({"duel": Canaries()}, asked, rows=Rows([0]))
+    await made.resume("J")
+    await of(made, answer_to(A), candidate)
+    found = await of(made, answer_to(B), baseline)
+    assert [(each.step, each.arm) for each in found if "canary" in each.step] == [("duel/canary/dot", B)] * tried
+    said = [request.messages[-1]["content"] for request in asked.requests if "canary" in request.step]
+    assert said == ["q0: . beside theirs"] * tried
 
 
 async def test_a_judge_that_cannot_go_on_stops_the_job() -> None:

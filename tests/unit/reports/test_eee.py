@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
-from evalsvc.core.records import Arm, ArmSpec, Job, Role, ScorerSpec, SuiteSpec
+from evalsvc.core.records import Arm, ArmSpec, Job, JudgeSpec, Role, ScorerSpec, SuiteSpec
 from evalsvc.reports import eee
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
@@ -21,6 +22,15 @@ def table(required: str, *, closed: bool = False, **keys: Any) -> dict[str, Any]
 
 
 ARGUMENTS = {name: {"type": ["null", "number"]} for name in ("temperature", "top_p", "top_k")}
+WHERE = {"enum": ["self_deployed", "externally_managed", "unknown"]}
+WEIGHTS = {"enum": ["open_weights", "closed_weights", "unknown"]}
+NAMED = table(
+    "name id additional_details",
+    additional_details={
+        **table("deployment_type model_availability", deployment_type=WHERE, model_availability=WEIGHTS),
+        "additionalProperties": TEXT,
+    },
+)
 RESULT = table(
     "evaluation_name source_data metric_config score_details",
     evaluation_name=TEXT,
@@ -33,9 +43,15 @@ RESULT = table(
         max_score=INFINITE,
         metric_parameters={"additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
         additional_details=TEXTS,
+        llm_scoring=table(
+            "judges input_prompt",
+            judges={"type": "array", "minItems": 1, "items": table("model_info", model_info=NAMED, temperature=NUMBER)},
+            input_prompt=TEXT,
+        ),
     ),
     score_details=table(
         "score",
+        details=TEXTS,
         score=NUMBER,
         uncertainty=table(
             "",
@@ -49,8 +65,6 @@ RESULT = table(
         additional_details=TEXTS,
     ),
 )
-WHERE = {"enum": ["self_deployed", "externally_managed", "unknown"]}
-WEIGHTS = {"enum": ["open_weights", "closed_weights", "unknown"]}
 SCHEMA = table(
     "schema_version evaluation_id retrieved_timestamp source_metadata model_info eval_library evaluation_results",
     closed=True,
@@ -65,13 +79,7 @@ SCHEMA = table(
         additional_details=TEXTS,
     ),
     eval_library=table("name version", name=TEXT, version=TEXT),
-    model_info=table(
-        "name id additional_details",
-        additional_details={
-            **table("deployment_type model_availability", deployment_type=WHERE, model_availability=WEIGHTS),
-            "additionalProperties": TEXT,
-        },
-    ),
+    model_info=NAMED,
     evaluation_results={"type": "array", "items": RESULT},
 )
 SCORERS = (
@@ -165,3 +173,40 @@ def test_where_it_comes_from(made: dict[str, Any]) -> None:
     assert made["source_metadata"]["additional_details"] == {
         "job": "j1", "arm": "candidate", "spec_sha256": "ab", "simulated": "true",
     }  # fmt: skip
+
+
+JUDGED = replace(
+    JOB,
+    judge=JudgeSpec(endpoint="court", model="judge-1", params={"temperature": 0}),
+    suites=(replace(SUITE, scorers=(*SCORERS, ScorerSpec(name="judge", label="told", options={"rubric": "Right?"}))),),
+)
+
+
+@pytest.mark.parametrize(
+    ("judge", "details"),
+    [
+        ({"trusted": True, "distrust": None}, {"judge_trusted": "true"}),
+        (
+            {"trusted": False, "distrust": "it fell for 9 of 40 canaries"},
+            {"judge_trusted": "false", "judge_distrust": "it fell for 9 of 40 canaries"},
+        ),
+        ({}, {"judge_trusted": "false"}),
+    ],
+)
+def test_a_judges_numbers_say_whether_it_was_trusted(judge: dict[str, Any], details: dict[str, str]) -> None:
+    record = json.loads(json.dumps(RECORD)) | {"judge": {**judge, "scorers": [{"suite": "s", "label": "told"}]}}
+    record["suites"][0]["scores"]["told"] = {"candidate": 0.75, "baseline": 0.5}
+    record["suites"][0]["pass_rates"]["told"] = {"candidate": {"rate": 0.5, "n": 4, "wilson": [0.2, 0.8]}}
+    made = json.loads(eee.render(JUDGED, record, Arm.CANDIDATE, {"perplexity": (1.0, float("inf"))}))
+    jsonschema_rs.Draft7Validator(SCHEMA).validate(made)
+    told = {
+        each["evaluation_result_id"]: each for each in made["evaluation_results"] if "told" in each["evaluation_name"]
+    }
+    assert set(told) == {"s/told/mean_score", "s/told/pass_rate"}
+    for each in told.values():
+        assert each["score_details"]["details"] == details
+        (who,) = each["metric_config"]["llm_scoring"]["judges"]
+        assert (who["model_info"]["name"], who["temperature"]) == ("judge-1", 0)
+        assert each["metric_config"]["llm_scoring"]["input_prompt"] == "Right?"
+    others = [each for each in made["evaluation_results"] if "told" not in each["evaluation_name"]]
+    assert not any("details" in each["score_details"] or "llm_scoring" in each["metric_config"] for each in others)

@@ -147,3 +147,21 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 def test_a_record_with_anything_missing_or_wrong_still_prints(mutants: list[dict[str, Any]]) -> None:
     for mutant in mutants:
         ET.fromstring(document(mutant, gate_results(mutant)).encode())
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ({"trusted": True}, {"judge": "j is trusted"}),
+        (
+            {"trusted": False, "distrust": "it fell for 9 of 40 canaries"},
+            {"judge": "j is not trusted, its scores gate nothing: it fell for 9 of 40 canaries"},
+        ),
+        ({"trusted": False, "scorers": [{"suite": "s", "label": "beside"}]}, {}),
+        (None, {}),
+    ],
+)
+def test_a_suite_says_whether_its_judge_is_trusted(judge: Any, said: dict[str, str]) -> None:
+    scorers = [{"suite": "s", "label": "exact"}]
+    record = {"judge": None if judge is None else {"model": "j", "scorers": scorers, **judge}}
+    assert junit.judge_property(record, SUITE) == said

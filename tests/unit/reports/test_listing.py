@@ -83,7 +83,6 @@ def test_a_job_a_line() -> None:
         (JobState.PAUSED, False, "interrupted"),
         (JobState.RUNNING, True, "running"),
         (JobState.RUNNING, None, "running"),
-        (JobState.QUEUED, False, "queued"),
         (JobState.DONE, False, "done"),
         (JobState.FAILED, False, "failed"),
     ],
@@ -93,6 +92,29 @@ def test_a_job_nobody_works_on_is_interrupted(state: JobState, held: bool | None
     assert re.split(" {2,}", lines[1])[2] == said
     assert (len(lines) == 3) == (said == "interrupted")
     assert ("evalsvc serve" in lines[-1]) == (said == "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "held", "said"),
+    [
+        (JobState.PAUSED, "up is\x1b[2J down", True, "paused: up is down"),
+        (JobState.PAUSED, "up is down", False, "interrupted: up is down"),
+        (JobState.FAILED, "wrong key", False, "failed: wrong key"),
+        (JobState.QUEUED, "the daemon was stopped", True, "queued: the daemon was stopped"),
+        (JobState.QUEUED, None, True, "queued: waits for the process that has the database in hand"),
+        (JobState.QUEUED, None, False, "queued: no process is at work on it"),
+    ],
+)
+def test_a_job_that_waits_says_why_alone_and_among_others(
+    state: JobState, reason: str | None, held: bool, said: str
+) -> None:
+    entry = replace(ENTRY, state=state, reason=reason)
+    assert shown(entry, DONE, held=held).splitlines()[3] == f"{ENTRY.id} {said}"
+    assert f"state       {said}\n" in detail(entry, [], None, held=held, now=1.0)
+
+
+def test_where_nothing_is_known_nothing_is_said() -> None:
+    assert len(shown(replace(ENTRY, state=JobState.QUEUED), replace(DONE, reason="x"), held=None).splitlines()) == 3
 
 
 def test_what_is_not_shown_is_counted() -> None:

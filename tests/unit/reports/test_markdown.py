@@ -114,7 +114,7 @@ def test_our_own_sentences_stay_readable() -> None:
 
 def test_what_it_says(view: ReportView, record: dict[str, Any]) -> None:
     text = markdown.render(view)
-    assert text.startswith("## ❌ ITERATE: `support-7b v3 against gpt-4o`")
+    assert text.startswith("## ❌ ITERATE (simulated): `support-7b v3 against gpt-4o`")
     assert "**Simulated**" in text
     assert "cut off" in text
     for gate in record["gates"]:

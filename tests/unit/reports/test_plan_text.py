@@ -164,6 +164,14 @@ def test_a_price_that_is_not_known_is_said_and_not_zero() -> None:
     assert "Nothing is asked: all answers are recorded." in plan_text.render(plan, color=False, width=100)
 
 
+def test_an_arm_whose_answers_are_recorded_is_asked_nothing() -> None:
+    plan = a_plan()
+    plan["job"]["arms"]["baseline"]["endpoint"] = "recorded"
+    printed = plan_text.render(plan, color=False, width=100)
+    assert re.search(r"^baseline +recorded +– +– ", printed, re.MULTILINE)
+    assert re.search(r"^candidate +1,200 +61,000 ", printed, re.MULTILINE)
+
+
 def test_without_warnings_or_a_proposal_nothing_is_said_of_them() -> None:
     plan = a_plan()
     plan["warnings"], plan["proposed"], plan["categories"] = [], {"sizes": {}, "spend": None}, []

@@ -51,6 +51,15 @@ def test_with_color_the_only_escapes_are_our_own(poisoned: Callable[[str], Repor
     assert bare != printed
 
 
+def test_nothing_was_asked_where_answers_were_recorded(view: ReportView) -> None:
+    arms = view.record["arms"]
+    recorded = {**view.record, "arms": {**arms, "baseline": {**arms["baseline"], "endpoint": "recorded"}}}
+    printed = text.render(replace(view, record=recorded), color=False)
+    assert re.search(r"^  requests +1,100 +none \(recorded\)$", printed, re.MULTILINE)
+    assert re.search(r"^  attempts +[\d,]+ +none$", printed, re.MULTILINE)
+    assert "recorded)" not in text.render(view, color=False)
+
+
 def test_a_text_of_many_lines_is_printed_as_one(poisoned: Callable[[str], ReportView]) -> None:
     lines = text.render(poisoned("one\ntwo\u2028three\x85four\rfive"), color=False).splitlines()
     assert [line for line in lines if line.strip().startswith(("two", "three", "four", "five"))] == []
@@ -84,6 +93,9 @@ def test_warnings_come_first_and_the_decision_next(view: ReportView) -> None:
     order = [printed.index(word) for word in ("SIMULATED", "WARNINGS", "ITERATE", "Why", "Gates", "Suite", "Latency")]
     assert order == sorted(order)
     assert order[0] == 0
+    assert re.search(r"^  ITERATE \(simulated\)   ", printed, re.MULTILINE)
+    real = replace(view, record={**view.record, "job": {**view.record["job"], "simulated": False}})
+    assert "simulated" not in text.render(real, color=False).lower()
 
 
 def test_every_gate_with_its_verdict_and_reason(view: ReportView, record: dict[str, Any]) -> None:

@@ -17,13 +17,17 @@ def test_the_scorers_of_the_house_are_registered() -> None:
 
 
 def test_an_unknown_scorer_lists_the_known_ones() -> None:
-    with pytest.raises(JobError, match=r"unknown scorer 'exactmatch'; known: .*exact_match") as caught:
+    with pytest.raises(
+        JobError, match=r"""unknown scorer 'exactmatch'; did you mean "exact_match"\? known: .*exact_match"""
+    ) as caught:
         build(spec("exactmatch"))
     assert caught.value.key == "mine"
 
 
 def test_an_unknown_option_lists_the_known_ones() -> None:
-    with pytest.raises(JobError, match=r"unknown option; numeric takes: extract, strip.*rel_tolerance") as caught:
+    with pytest.raises(
+        JobError, match=r'unknown option; did you mean "tolerance"\? numeric takes: extract, strip.*rel_tolerance'
+    ) as caught:
         build(spec("numeric", tolerence=1))
     assert caught.value.key == "tolerence"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 
-from evalsvc.core.evidence import FollowUpTotals
+from evalsvc.core.evidence import Fault, FollowUpTotals
 from evalsvc.core.records import Arm, Completion, Score, Status
 from evalsvc.store.follow_ups import FollowUpRows, label_of
 from evalsvc.store.jobs import JobStore
@@ -53,7 +52,41 @@ async def test_follow_ups_are_counted_apart_from_the_answers(filing: Any) -> Non
     assert [evidence.totals[arm].requests for arm in Arm] == [1, 1]
     assert [evidence.totals[arm].attempts for arm in Arm] == [1, 1]
     assert evidence.totals[Arm.CANDIDATE].served_models == ("served",)
-    assert await rows.tried("J", {"s": ["grade"]}) == Counter({("s", "grade"): 1})
+
+
+async def test_what_most_requests_to_the_judge_failed_of_is_found(filing: Any) -> None:
+    cases = filing.cases([("s", name) for name in "abcd"])
+    server: dict[str, Any] = {
+        "status": Status.INFRA_ERROR,
+        "kind": "server",
+        "detail": "HTTP 500",
+        "completion": None,
+        "scores": {},
+    }
+    refused = {**server, "kind": "rejected", "detail": "HTTP 400: b"}
+    asked = [server, refused, {**refused, "detail": "HTTP 400: a"}, {**server, "kind": "network", "detail": None}]
+    rows = [
+        *(filing.outcome(case, "candidate", 1.0) for _, case in cases),
+        *(
+            filing.outcome(case, "candidate", None, step="grade", **row)
+            for (_, case), row in zip(cases, asked, strict=True)
+        ),
+        *(filing.outcome(case, "candidate", None, step="ppl", **{**server, "kind": "timeout"}) for _, case in cases),
+    ]
+    await filing.file("J", filing.job("s"), cases, rows)
+    judge, models = await FollowUpRows(filing.database).totals("J", {"s": ["grade"]})
+    assert judge is not None
+    assert (judge.failed, judge.fault) == (4, Fault(kind="rejected", count=2, detail="HTTP 400: a"))
+    assert models[Arm.CANDIDATE].fault is None
+
+
+async def test_the_first_places_of_a_suite_are_those_of_the_planned_order(filing: Any) -> None:
+    cases = filing.cases([(suite, f"{suite}{n}") for n in range(4) for suite in "ab"])
+    await filing.file("J", filing.job("a", "b"), cases, [])
+    rows = FollowUpRows(filing.database)
+    assert await rows.first_places("J", ["b"], 3) == {"b": frozenset({1, 3, 5})}
+    assert await rows.first_places("J", ["a", "none"], 9) == {"a": frozenset({0, 2, 4, 6}), "none": frozenset()}
+    assert await rows.first_places("other", ["a"], 3) == {"a": frozenset()}
 
 
 async def test_a_simulated_judge_makes_the_job_a_simulated_one(filing: Any) -> None:

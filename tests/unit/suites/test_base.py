@@ -33,7 +33,9 @@ def test_what_no_format_knows(tmp_path: Path) -> None:
     assert error_of(path, "auto", "d.txt") == (
         "d.txt:1: not JSON: broken off or malformed at column 1; rows are objects of JSON, or name the file .csv"
     )
-    assert error_of(path, "cvs", "d.csv") == f"d.csv: unknown format 'cvs'; known: {', '.join(FORMATS)}"
+    assert error_of(path, "cvs", "d.csv") == (
+        f"""d.csv: unknown format 'cvs'; did you mean "csv"? known: {", ".join(FORMATS)}"""
+    )
     path.write_text('{"question": "?", "answer": "!"}\n')
     assert error_of(path, "auto", "d.jsonl").startswith(
         "d.jsonl:1: no known format has rows of these keys: question, answer; say where a case's are found "

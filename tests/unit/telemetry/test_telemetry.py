@@ -276,6 +276,12 @@ def test_models_that_are_too_many_are_other(telemetry: Telemetry) -> None:
     assert value(telemetry, count) == 20
 
 
+def test_recorded_answers_are_no_endpoint_that_is_asked(telemetry: Telemetry) -> None:
+    telemetry.follow("j1", a_job(), Progress(total=1, loads={"recorded": Load(1, 8), "up": Load(1, 2)}), {})
+    assert value(telemetry, "evalsvc_request_limit", endpoint="up") == 2
+    assert value(telemetry, "evalsvc_request_limit", endpoint="recorded") is None
+
+
 NAMES = ["a" * 500 + "1", "a" * 500 + "2", 'x"} 1\nevil{a="b', "\\", "\ud800", "é\u2028\x00\x1b[31m", "other", ""]
 
 
