@@ -114,6 +114,15 @@ def outcomes(folder: Path, database: str, columns: str) -> list[tuple[Any, ...]]
     return []
 
 
+def asking_s(folder: Path, database: str) -> float:
+    """Seconds from the first request sent to the last answer scored."""
+    times = outcomes(folder, database, "MIN(finished_at - since_scheduled_s), MAX(finished_at)")
+    if not times:
+        raise Unmeasured("nothing was recorded")
+    first, last = times[0]
+    return float(last - first)
+
+
 def write_job(
     folder: Path,
     cases: int,

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import Cost, Unmeasured, evalsvc, machine, measure, nginx, write_job
+from bench import Cost, Unmeasured, asking_s, evalsvc, machine, measure, nginx, write_job
 
 HERE = Path(__file__).resolve().parent
 
@@ -33,12 +33,13 @@ def main() -> None:
                 loop = [sys.executable, str(HERE / "bare_loop.py"), f"http://127.0.0.1:{port}/v1/chat/completions"]
                 bare = measure([*loop, str(2 * chosen.cases), str(chosen.in_flight), str(folder / "bare.db")], folder)
                 ours = evalsvc(folder, "e.db")
+            asking = asking_s(folder, "e.db")
         except Unmeasured as reason:
             sys.exit(f"not measured: {reason}")
-    report(chosen, bare, ours)
+    report(chosen, bare, ours, asking)
 
 
-def report(chosen: argparse.Namespace, bare: Cost, ours: Cost) -> None:
+def report(chosen: argparse.Namespace, bare: Cost, ours: Cost, asking: float) -> None:
     """Print ratios and figures."""
     requests = 2 * chosen.cases
     after = f"after {chosen.delay_ms} ms" if chosen.delay_ms else "at once"
@@ -50,6 +51,10 @@ def report(chosen: argparse.Namespace, bare: Cost, ours: Cost) -> None:
     for name, cost in (("bare loop", bare), ("evalsvc run", ours)):
         rate, micros = requests / cost.wall_s, cost.cpu_s / requests * 1e6
         print(f"{name:12} {rate:8.0f} requests/s {micros:6.0f} µs CPU a request {cost.peak_mb:6.0f} MB peak")
+    print(
+        f"evalsvc from the first request to the last answer: {requests / asking:.0f} requests/s,"
+        f" {bare.wall_s / asking:.2f} of the loop's rate"
+    )
 
 
 if __name__ == "__main__":
