@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 from collections.abc import Iterator
@@ -16,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evalsvc.api.bind import Names, host_of
 from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError, Where
-from evalsvc.telemetry.log import bind
+from evalsvc.telemetry.log import bind, get_log
 
-_LOG = logging.getLogger("evalsvc.api")
+_LOG = get_log("evalsvc.api")
 
 #: Pages load their own script and style and nothing else; a report brings its own policy.
 POLICY = (
@@ -83,7 +82,7 @@ class Front:
             with self._counted():
                 await self.app(scope, _Body(receive, self._cap(scope), self._limits.body_s).receive, answer.send)
         except* _SlowReader:  # a stream's task group hands it on as a group
-            _LOG.info("dropped a reader that took nothing for %g s", self._limits.stream_write_s)
+            _LOG.info("stream.dropped", took_nothing_s=self._limits.stream_write_s)
 
     def _refusal(self, scope: Scope, headers: Headers) -> ApiError | None:
         hosts = headers.getlist("host")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import logging
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -22,8 +21,9 @@ from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError
 from evalsvc.api.tokens import Refused, Role, TokenBook
 from evalsvc.store.tokens import TokenRow
+from evalsvc.telemetry.log import get_log
 
-_LOG = logging.getLogger("evalsvc.api")
+_LOG = get_log("evalsvc.api")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 #: Headers only a proxy sets: what came through one did not come from this machine.
@@ -83,7 +83,8 @@ class GuardedRoute(APIRoute):
             who = request.app.state.door.admit(request, access)
             response = await handler(request)
             if request.method != "GET":
-                _LOG.info("%s %s by %s: %d", request.method, request.url.path, who, response.status_code)
+                said = {"method": request.method, "path": request.url.path, "status": response.status_code}
+                _LOG.info("http.answered", **said, who=who)
             return response
 
         return guarded
@@ -177,7 +178,8 @@ class Door:
             wait_s = int(times[0] + 60 - now) + 1
             return ApiError(429, "too many wrong tokens from this address", headers={"Retry-After": str(wait_s)})
         times.append(now)
-        _LOG.warning("refused %s %s from %s: %s", request.method, request.scope["route"].path, address, reason)
+        route = request.scope["route"].path
+        _LOG.warning("http.refused", method=request.method, route=route, address=address, reason=reason)
         return _unauthorized(reason)
 
 

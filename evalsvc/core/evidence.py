@@ -51,7 +51,8 @@ class LatencySamples:
     """One sample a case, seconds, in ascending order; a timeout is +inf.
 
     ``seconds`` is service time; ``scheduled`` the same cases' time since they should have started; ``first_token``
-    that of streamed answers only. ``missing`` cases have none; ``tainted`` ones were taken while the event loop lagged.
+    that of streamed answers only; both are shown and never judged, and may be of single precision. ``missing`` cases
+    have none; ``tainted`` ones were taken while the event loop lagged.
     """
 
     seconds: array[float]

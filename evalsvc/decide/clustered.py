@@ -128,10 +128,8 @@ def effective_variance(values: Floats, labels: Ints) -> float | None:
     return None if found.cr1 is None else found.cases * found.cr1**2
 
 
-def described(values: Floats, labels: Ints | None) -> dict[str, Any]:
+def described(values: Floats, labels: Ints) -> dict[str, Any]:
     """What the record says of clusters, beside a gate's numbers: how many, and how alike their cases are."""
-    if labels is None:
-        return {}
     if not len(values):
         return {"clusters": {"count": 0, "icc": None}}
     return {"clusters": {"count": len(np.unique(labels)), "icc": intraclass_correlation(values, labels.tolist())}}

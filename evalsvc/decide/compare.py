@@ -54,7 +54,7 @@ def compare(candidate: Floats, baseline: Floats, threshold: float, level: float)
     n = len(candidate)
     if not n:
         return Estimate(n=0, value=None, interval=NOTHING, method="tango")
-    if _binary(candidate) and _binary(baseline):
+    if binary_scores(candidate, baseline):
         return binary(*wins_losses_ties(candidate, baseline), threshold, level)
     differences = candidate - baseline
     method = "betting" if not has_spread(differences) else "t" if t_holds(differences, level=level) else "gaffke"
@@ -111,8 +111,11 @@ def estimate_by(settings: Settings, candidate: Floats, baseline: Floats) -> Esti
 
 def wins_losses_ties(candidate: Floats, baseline: Floats) -> tuple[int, int, int]:
     """How many cases the candidate wins, loses and ties, by the sign of the difference."""
-    differences = candidate - baseline
-    wins, losses = int((differences > NOISE).sum()), int((differences < -NOISE).sum())
+    if binary_scores(candidate, baseline):  # the usual case needs no array of differences
+        wins, losses = int((candidate > baseline).sum()), int((candidate < baseline).sum())
+    else:
+        differences = candidate - baseline
+        wins, losses = int((differences > NOISE).sum()), int((differences < -NOISE).sum())
     return wins, losses, len(candidate) - wins - losses
 
 
@@ -145,8 +148,9 @@ def _cases_needed_lopsided(differences: Floats, normal: int, settings: Settings)
     return None if cases == MOST_ALIKE else max(cases, normal)
 
 
-def _binary(scores: Floats) -> bool:
-    return bool(((scores == 0.0) | (scores == 1.0)).all())  # np.isin takes ten times the memory
+def binary_scores(*arms: Floats) -> bool:
+    """Whether all scores are 0 or 1."""
+    return all(((scores == 0.0) | (scores == 1.0)).all() for scores in arms)  # np.isin takes ten times the memory
 
 
 def _cases_needed_alike(difference: float, method: str, settings: Settings) -> int | None:

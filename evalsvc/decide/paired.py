@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from evalsvc.core.evidence import Evidence
 from evalsvc.core.records import Role, Verdict
@@ -85,9 +86,15 @@ def _finding(pairs: Pairs, role: Role, settings: Settings, said: Mapping[Verdict
         point=settings.point,
         extra={
             **_point_rule(pairs, settings),
-            **described(complete.candidate.mean - complete.baseline.mean, complete.clusters),
+            **_clusters(complete),
         },
     )
+
+
+def _clusters(complete: Pairs) -> Mapping[str, Any]:
+    if complete.clusters is None:
+        return {}
+    return described(complete.candidate.mean - complete.baseline.mean, complete.clusters)
 
 
 def _claim(settings: Settings) -> str:

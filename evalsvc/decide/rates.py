@@ -184,10 +184,12 @@ def _needed_in_clusters(passes: Flags, labels: Ints, estimate: Estimate, setting
 
 def _shown(flagged: Flagged, settings: Settings) -> dict[str, Any]:
     """Wilson's interval, which holds for one look at independent cases, and what there is to say of clusters."""
+    flags, clusters = flagged
+    if clusters is not None:
+        return {"wilson": None, **described(flags.astype(np.float64), clusters)}
+    if settings.anytime:
+        return {"wilson": None}
     passes, n = _counted(flagged)
-    clusters = described(flagged[0].astype(np.float64), flagged[1])
-    if settings.anytime or flagged[1] is not None:
-        return {"wilson": None, **clusters}
     interval = wilson(passes, n, level=settings.level)
     return {"wilson": [interval.low, interval.high] if n else None}
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from math import sqrt
 
-import numpy as np
-
 from evalsvc.core.records import Verdict
 from evalsvc.decide.betting import REACH
-from evalsvc.decide.cases import Pairs
+from evalsvc.decide.cases import Floats, Pairs
 from evalsvc.decide.clustered import cases_in_clusters, effective_variance
-from evalsvc.decide.compare import POWER, cases_needed
+from evalsvc.decide.compare import POWER, binary_scores, cases_needed
 from evalsvc.decide.gauges import Spread, paired_chance
 from evalsvc.decide.verdict import TOO_FEW, Estimate, GateResult, Settings, against
 from evalsvc.decide.words import limit, points
@@ -41,20 +39,28 @@ def smallest_seen(pairs: Pairs, settings: Settings) -> float | None:
     None where no improvement would.
     """
     complete = pairs.at(pairs.complete)
-    differences = complete.candidate.mean - complete.baseline.mean
-    n = len(differences)
+    candidate, baseline = complete.candidate.mean, complete.baseline.mean
+    n = len(candidate)
     if complete.clusters is not None and n:
-        variance = effective_variance(differences, complete.clusters)
+        variance = effective_variance(candidate - baseline, complete.clusters)
         smallest = None if not variance else settings.threshold + REACH * sqrt(variance / n)
         return smallest if smallest is not None and smallest <= 1 else None
-    graded = bool(((differences != 0) & (differences != 1) & (differences != -1)).any())
-    squares = np.square(differences, out=differences)
-    spread = Spread(discordance=float(squares.mean()) if n else 0.0, graded=graded)
+    spread = _spread(candidate, baseline)
 
     def chance(difference: float) -> float:
         return paired_chance(n, difference, spread, settings, settings.threshold)
 
     return smallest_effect(chance, POWER, settings.threshold, 1.0)
+
+
+def _spread(candidate: Floats, baseline: Floats) -> Spread:
+    if not len(candidate):
+        return Spread(discordance=0.0, graded=False)
+    if binary_scores(candidate, baseline):
+        return Spread(discordance=float((candidate != baseline).mean()), graded=False)
+    differences = candidate - baseline
+    graded = bool(((differences != 0) & (abs(differences) != 1)).any())
+    return Spread(discordance=float((differences**2).mean()), graded=graded)
 
 
 def seen_words(result: GateResult, smallest: float | None, settings: Settings) -> str:

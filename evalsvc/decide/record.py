@@ -224,7 +224,7 @@ def _latency(seconds: Floats) -> dict[str, Any]:
     if not len(seconds):
         return {"n": 0, "mean": None, **dict.fromkeys(PERCENTILES)}
     shown = {name: percentile(seconds, q) for name, q in PERCENTILES.items()}
-    return {"n": len(seconds), "mean": float(seconds.mean()), **shown}
+    return {"n": len(seconds), "mean": float(seconds.mean(dtype=np.float64)), **shown}
 
 
 def _gate(result: GateResult) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,15 +42,18 @@ class CategoryRow:
 class SuiteRow:
     """One suite.
 
-    ``won`` are the cases won by the candidate, tied, and won by the baseline; ``bar`` their shares. ``notes`` are its
-    corpus scores, each with the signature that has to be alike where two are compared.
+    ``format`` is what its data set was read as, None where the record does not say. ``won`` are the cases won by the candidate, tied, and won by the baseline; ``rates`` their shares of all three, and
+    ``bar`` those as a picture. ``notes`` are its corpus scores, each with the signature that has to be alike where two
+    are compared.
     """
 
     name: str
     role: str
     cases: str
+    format: str | None
     scores: tuple[ScoreRow, ...]
     won: tuple[str, str, str]
+    rates: tuple[str, str, str]
     bar: tuple[Span, ...]
     categories: tuple[CategoryRow, ...]
     notes: tuple[str, ...]
@@ -64,16 +67,26 @@ def suite_rows(record: Mapping[str, Any]) -> tuple[SuiteRow, ...]:
 
 def _suite(suite: Mapping[str, Any], margin: float | None) -> SuiteRow:
     parts = tuple(fmt.dig(suite, "wins", key) for key in ("candidate", "ties", "baseline"))
+    rates = _rates([fmt.number(part) for part in parts])
     return SuiteRow(
         name=fmt.text(suite.get("name")),
         role=fmt.text(suite.get("role")),
         cases=fmt.count(suite.get("cases")),
+        format=None if suite.get("format") in (None, "auto") else str(suite["format"]),
         scores=_scores(suite),
         won=(fmt.count(parts[0]), fmt.count(parts[1]), fmt.count(parts[2])),
+        rates=(fmt.percent(rates[0]), fmt.percent(rates[1]), fmt.percent(rates[2])),
         bar=shares([fmt.number(part) or 0.0 for part in parts]),
         categories=_categories(suite, margin if suite.get("role") == "general" else None),
         notes=_signatures(suite),
     )
+
+
+def _rates(parts: Sequence[float | None]) -> Sequence[float | None]:
+    """The share of each part; unknown where a part is, or where there is nothing to share."""
+    known = [part for part in parts if part is not None and part >= 0]
+    whole = sum(known)
+    return [part / whole for part in known] if len(known) == len(parts) and whole else [None] * len(parts)
 
 
 def _signatures(suite: Mapping[str, Any]) -> tuple[str, ...]:

@@ -94,14 +94,15 @@ def _gates(gates: Sequence[GateRow]) -> str:
 
 def _suites(suites: Sequence[SuiteRow]) -> str:
     lines = [
-        "| suite | role | cases | candidate | baseline | delta | won / tied / lost |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| suite | role | cases | read as | candidate | baseline | delta | won / tied / lost |",
+        "|---|---|---:|---|---:|---:|---:|---:|",
     ]
     for suite in suites:
         scores = next((score for score in suite.scores if score.primary), None)
         means = f"{scores.candidate} | {scores.baseline} | {scores.delta}" if scores else "– | – | –"
-        won = " / ".join(suite.won)
-        lines.append(f"| {span(suite.name)} | {span(suite.role)} | {suite.cases} | {means} | {won} |")
+        won = " / ".join(f"{count} ({rate})" for count, rate in zip(suite.won, suite.rates, strict=True))
+        read = span(suite.format) if suite.format else ""
+        lines.append(f"| {span(suite.name)} | {span(suite.role)} | {suite.cases} | {read} | {means} | {won} |")
     notes = [f"{suite.name}: {note}" for suite in suites for note in suite.notes]
     lines += ["", fence("\n".join(notes))] if notes else []  # a code span would change the bars of a signature
     return "\n".join([*lines, "", *(_categories(suite) for suite in suites if len(suite.categories) > 1)])

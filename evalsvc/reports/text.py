@@ -106,14 +106,15 @@ class _Page:
 
     def suites(self, suites: Sequence[SuiteRow]) -> None:
         for suite in suites:
-            self._head(f"Suite {fit(suite.name, 40)}  ({fit(suite.role, 12)}, {suite.cases} cases)")
+            read = f", read as {fit(suite.format, 16)}" if suite.format else ""
+            self._head(f"Suite {fit(suite.name, 40)}  ({fit(suite.role, 12)}, {suite.cases} cases{read})")
             for score in suite.scores:
                 label = _pad(fit(score.label + (" (primary)" if score.primary else ""), 30), 30)
                 self.lines.append(
                     f"  {label} candidate {score.candidate:>7}  baseline {score.baseline:>7}  delta {score.delta:>6}"
                 )
-            won, ties, lost = suite.won
-            self.lines.append(f"  candidate better {won}, ties {ties}, baseline better {lost}")
+            sorts = zip(("candidate better", "ties", "baseline better"), suite.won, suite.rates, strict=True)
+            self.lines.append(f"  {', '.join(f'{sort} {count} ({rate})' for sort, count, rate in sorts)}")
             for note in suite.notes:
                 self._say(note, indent=2)
             self._categories(suite.categories)
@@ -125,6 +126,9 @@ class _Page:
             self._say(line, indent=2)
 
     def _categories(self, rows: Sequence[CategoryRow]) -> None:
+        if rows:
+            columns = f"{'category':20} {'cases':>5} {'candidate':>9} {'baseline':>8} {'delta':>6}  95% interval"
+            self.lines.append(self._paint(f"  {columns}", "quiet"))
         for row in rows[:_MOST_CATEGORIES]:
             self.lines.append(self._category(row))
         if len(rows) > _MOST_CATEGORIES:
@@ -132,11 +136,11 @@ class _Page:
             self.lines.append(f"  {rest} more categories, all better than these for the candidate")
 
     def _category(self, row: CategoryRow) -> str:
-        room = max(0, self._width - 78)
+        room = max(0, self._width - 87)
         picture = f"  {interval_picture(row.picture, room)}" if room >= 12 else ""
         verdict = f" {self._paint(fit(row.verdict, 12), row.tone)}" if row.verdict else ""
-        name, delta = _pad(fit(row.name, 22), 22), f"{row.delta:>6}  {_pad(row.range, 16)}"
-        return f"  {name} {row.cases:>7}  {delta}{picture}{verdict}".rstrip()
+        name, means = _pad(fit(row.name, 20), 20), f"{row.candidate:>9} {row.baseline:>8}"
+        return f"  {name} {row.cases:>5} {means} {row.delta:>6}  {_pad(row.range, 16)}{picture}{verdict}".rstrip()
 
     def pairs(self, title: str, table: Sequence[PairRow], notes: Sequence[str]) -> None:
         if not table:

@@ -214,8 +214,8 @@ class Views:
 @dataclass(slots=True)
 class _LatencyGatherer:
     seconds: array[float] = field(default_factory=lambda: array("d"))
-    scheduled: array[float] = field(default_factory=lambda: array("d"))
-    first_token: array[float] = field(default_factory=lambda: array("d"))
+    scheduled: array[float] = field(default_factory=lambda: array("f"))
+    first_token: array[float] = field(default_factory=lambda: array("f"))
     missing: int = 0
     tainted: int = 0
 
@@ -254,7 +254,9 @@ def _pass_marks(job: Job) -> dict[tuple[str, str], float]:
 
 def _ascending(values: array[float]) -> array[float]:
     if values:
-        np.frombuffer(values).sort()  # in place: a sorted copy as a list would take four times the memory
+        np.frombuffer(
+            values, dtype=values.typecode
+        ).sort()  # in place: a sorted copy as a list would take four times the memory
     return values
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
+import struct
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from math import exp
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, AnyStr
 
 import pytest
 
@@ -22,6 +25,7 @@ from evalsvc.errors import ContextOverflow, ScoringError
 from evalsvc.providers.factory import TransportName, make_provider
 from evalsvc.scoring.base import FollowUp
 from evalsvc.scoring.perplexity import Perplexity
+from evalsvc.scoring.verdicts import Verdicts
 
 pytestmark = pytest.mark.anyio
 #: Log-probabilities of one model differ this much between machines: of the token taken, of the unlikely ones.
@@ -43,11 +47,36 @@ def tiny(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def llama(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    script, model = tiny / "serve_xllamacpp.py", tiny / "stories260K.gguf"
+    with serving(script, model, tmp_path_factory.mktemp("llama")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def roomy_llama(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same server and model, with room for 2,048 tokens: it was trained on 512, and a judge is asked more."""
+    folder = tmp_path_factory.mktemp("roomy_llama")
+    script, model = folder / "serve.py", folder / "model.gguf"
+    script.write_text(replaced((tiny / "serve_xllamacpp.py").read_text(), "p.n_ctx=512*4", "p.n_ctx=2048*4"))
+    length = b"llama.context_length" + struct.pack("<I", 4)  # 4: an unsigned number of 32 bits
+    weights = (tiny / "stories260K.gguf").read_bytes()
+    model.write_bytes(replaced(weights, length + struct.pack("<I", 512), length + struct.pack("<I", 2048)))
+    with serving(script, model, folder) as url:
+        yield url
+
+
+def replaced(text: AnyStr, old: AnyStr, new: AnyStr) -> AnyStr:
+    assert text.count(old) == 1
+    return text.replace(old, new)
+
+
+@contextmanager
+def serving(script: Path, model: Path, folder: Path) -> Iterator[str]:
+    """The server's base URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    script, model = tiny / "serve_xllamacpp.py", tiny / "stories260K.gguf"
-    with (tmp_path_factory.mktemp("llama") / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log:
         server = subprocess.Popen([sys.executable, script, model, str(port), "stories260K"], stdout=log, stderr=log)
         try:
             wait_for(f"http://127.0.0.1:{port}/health", server)
@@ -192,3 +221,58 @@ async def test_a_server_that_does_not_know_echo_gives_no_perplexity_of_a_referen
         got = await ask(llama, "aiohttp", found.messages[0]["content"], api=found.api, **found.params)
         with pytest.raises(ScoringError, match="does not know `echo`"):
             found.read(got)
+
+
+#: Recorded arms of which the candidate is right, and a judge that writes what its grammar allows, whatever it is shown.
+JUDGED = """
+name = "judged by a server nobody here wrote"
+[candidate]
+endpoint = "recorded"
+model = "new"
+outputs = "new.jsonl"
+[baseline]
+endpoint = "recorded"
+model = "old"
+outputs = "old.jsonl"
+[judge]
+endpoint = "llama"
+model = "stories260K"
+params = { temperature = 0, max_tokens = 400 }
+[[suites]]
+name = "s"
+role = "target"
+dataset = "cases.jsonl"
+scorer = { name = "judge", rubric = "Is it right?", labels = { yes = 1, no = 0 } }
+"""
+
+
+def test_a_real_judges_verdicts_are_read_and_it_is_not_believed(
+    roomy_llama: str, tmp_path: Path, evalsvc: Callable[..., Any]
+) -> None:
+    for name, row in [
+        ("cases", {"input": "What is {n}?", "expected": "{n}"}),
+        ("new", {"output": "{n}"}),
+        ("old", {"output": "no idea"}),
+    ]:
+        rows = [{"id": f"c{n}", **{key: text.format(n=n) for key, text in row.items()}} for n in range(2)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "config.toml").write_text(f'[endpoints.llama]\nbase_url = "{roomy_llama}"\n')
+    (tmp_path / "job.toml").write_text(JUDGED)
+
+    ran = evalsvc("run", "job.toml", "--json")
+    assert ran.code == 4, ran.err
+    judge = ran.record["judge"]
+    assert (judge["served_models"], judge["failed"], judge["requests"]) == (["stories260K"], 0, 2 * 2 + 2 * 8)
+    assert judge["canaries"]["answered"] == judge["canaries"]["asked"] == 16
+    assert judge["trusted"] is False
+    assert f"it fell for {judge['canaries']['fooled']} of 16 canaries (suite s, scorer judge)" in judge["distrust"]
+    found = {gate["name"]: gate["verdict"] for gate in ran.record["gates"]}
+    assert found["target_improvement"] == found["exact_match"] == "NOT_MEASURED"
+
+    with closing(sqlite3.connect(tmp_path / "evalsvc.db")) as database:
+        said = [text for (text,) in database.execute("SELECT text FROM outcomes WHERE step <> 'answer'")]
+    assert len(said) == judge["requests"]
+    for text in said:
+        assert Verdicts(worth={"yes": 1, "no": 0}).read(text)[0] in ("yes", "no")
+    decided = next((tmp_path / "evalsvc-out").glob("*/decision.json"))
+    assert evalsvc("verify", decided).code == 0

@@ -122,7 +122,9 @@ def test_what_it_says(view: ReportView, record: dict[str, Any]) -> None:
     assert "| `general_regression` | ❌ FAIL | " in text
     assert "➖ NOT MEASURED (does not count)" in text
     assert "❔ INCONCLUSIVE" in text
-    assert "| `tool-calling` | `target` | 500 | 90.6% | 78.7% | +11.8 | 71 / 415 / 12 |" in text
+    assert (
+        "| `tool-calling` | `target` | 500 |  | 90.6% | 78.7% | +11.8 | 71 (14.3%) / 415 (83.3%) / 12 (2.4%) |" in text
+    )
     assert text.index("ITERATE") < text.index("`mmlu`") < text.index("Flipped cases")
     assert "(2 of 83)" in text
 

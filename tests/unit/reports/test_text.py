@@ -115,9 +115,11 @@ def test_lines_keep_to_the_width(view: ReportView, width: int) -> None:
 def test_the_worst_categories_come_first(view: ReportView) -> None:
     printed = text.render(view, color=False)
     suite = printed[printed.index("Suite mmlu") :]
-    deltas = [float(d.replace("−", "-")) for d in re.findall(r"^  category \d\d +\d+ +(\S+)", suite, re.MULTILINE)]
+    rows = re.findall(r"^  category \d\d +\d+ +(\S+)% +(\S+)% +(\S+)  ", suite, re.MULTILINE)
+    deltas = [float(delta.replace("−", "-")) for _, _, delta in rows]
     assert len(deltas) == 12
     assert deltas == sorted(deltas)
+    assert [round(float(candidate) - float(baseline), 1) for candidate, baseline, _ in rows] == deltas
     assert "2 more categories" in suite
 
 
