@@ -1,6 +1,6 @@
 """Whole commands against a local nginx that answers at once: `evalsvc run` beside the bare loop, ratios first.
 
-``python benchmarks/throughput.py [CASES] [IN_FLIGHT] [--delay-ms N]``; needs nginx (a Debian package).
+``python benchmarks/throughput.py [CASES] [IN_FLIGHT] [--delay-ms N] [--transport NAME]``; needs nginx.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument(
         "--delay-ms", type=int, default=0, help="the server answers after so long (needs its lua module)"
     )
+    parser.add_argument("--transport", choices=("aiohttp", "pyreqwest"), default="aiohttp", help="of both")
     chosen = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as name:
@@ -31,7 +32,10 @@ def main() -> None:
             with nginx(folder, chosen.delay_ms) as port:
                 write_job(folder, chosen.cases, f"http://127.0.0.1:{port}/v1", chosen.in_flight)
                 loop = [sys.executable, str(HERE / "bare_loop.py"), f"http://127.0.0.1:{port}/v1/chat/completions"]
-                bare = measure([*loop, str(2 * chosen.cases), str(chosen.in_flight), str(folder / "bare.db")], folder)
+                with (folder / "config.toml").open("a") as config:
+                    config.write(f'[engine]\ntransport = "{chosen.transport}"\n')
+                told = [str(2 * chosen.cases), str(chosen.in_flight), str(folder / "bare.db"), chosen.transport]
+                bare = measure([*loop, *told], folder)
                 ours = evalsvc(folder, "e.db")
             asking = asking_s(folder, "e.db")
         except Unmeasured as reason:
@@ -43,7 +47,7 @@ def report(chosen: argparse.Namespace, bare: Cost, ours: Cost, asking: float) ->
     """Print ratios and figures."""
     requests = 2 * chosen.cases
     after = f"after {chosen.delay_ms} ms" if chosen.delay_ms else "at once"
-    print(f"{requests} requests, {chosen.in_flight} in flight, answered {after}; whole commands")
+    print(f"{requests} requests, {chosen.in_flight} in flight, answered {after}, {chosen.transport}; whole commands")
     print(f"evalsvc / bare loop: CPU a request {ours.cpu_s / bare.cpu_s:.2f}, rate {bare.wall_s / ours.wall_s:.2f}")
     if chosen.delay_ms:
         ideal = requests / (chosen.in_flight / chosen.delay_ms * 1000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 
@@ -16,8 +15,9 @@ from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError, Where
 from evalsvc.api.service import Event
 from evalsvc.errors import EvalsvcError
+from evalsvc.telemetry.log import get_log
 
-_LOG = logging.getLogger("evalsvc.api")
+_LOG = get_log("evalsvc.api")
 
 #: Milliseconds a browser waits before it comes back.
 _RETRY = b"retry: 2000\n\n"
@@ -86,7 +86,7 @@ class EventStream(Response):
             async for event in self._events:
                 await feed.send(event)
         except EvalsvcError as error:
-            _LOG.warning("a stream of events broke off: %s", error)
+            _LOG.warning("stream.broken_off", reason=str(error))
         finally:
             feed.close()
             if isinstance(self._events, AsyncGenerator):  # left half-way it would wait for the garbage collector

@@ -41,6 +41,8 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 #: Answered however busy the daemon is: whoever watches it has to get through.
 _ALWAYS = ("/healthz", "/readyz", "/metrics")
 UPLOAD_PATH = "/api/v1/jobs"
+#: The largest head of a request.
+HEAD_BYTES = 64 * 1024
 
 
 class Front:
@@ -85,6 +87,8 @@ class Front:
             _LOG.info("stream.dropped", took_nothing_s=self._limits.stream_write_s)
 
     def _refusal(self, scope: Scope, headers: Headers) -> ApiError | None:
+        if _head_bytes(scope) > HEAD_BYTES:  # one that came in pieces the server has refused before
+            return ApiError(431, "the head of the request is too large")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._names.allow(hosts[0]):
             message = "not a name of this daemon; [server] hosts in config.toml lists the names it answers to"
@@ -109,6 +113,10 @@ class Front:
             yield
         finally:
             self._running -= 1
+
+
+def _head_bytes(scope: Scope) -> int:
+    return len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def new_request_id() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,8 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from evalsvc.errors import EvalsvcError, IllegalTransition, InputError, JobNotFound, KeyReused, StoreError, StoreFull
+from evalsvc.telemetry.log import get_log
 
-_LOG = logging.getLogger("evalsvc.api")
+_LOG = get_log("evalsvc.api")
 
 _SCHEMAS = "#/components/schemas/{model}"
 
@@ -34,6 +34,7 @@ _CODES = {
     415: "unsupported_media_type",
     422: "invalid",
     429: "too_many_requests",
+    431: "head_too_large",
     500: "internal",
     503: "unavailable",
 }
@@ -148,7 +149,7 @@ def add_handlers(app: FastAPI, *, page_errors: Any) -> None:
     async def house(request: Request, error: Exception) -> Response:
         assert isinstance(error, EvalsvcError)
         if not isinstance(error, InputError | StoreError):
-            _LOG.error("%s %s: %s", request.method, request.url.path, error)
+            _LOG.error("http.failed", method=request.method, path=request.url.path, reason=str(error))
         return answer(request, of_house(error))
 
     async def http(request: Request, error: Exception) -> Response:

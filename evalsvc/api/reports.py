@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -22,8 +21,9 @@ from evalsvc.api.problems import ApiError, Where
 from evalsvc.api.service import Service
 from evalsvc.api.waiting import cancel_when_gone
 from evalsvc.core.records import Arm
+from evalsvc.telemetry.log import get_log
 
-_LOG = logging.getLogger("evalsvc.api")
+_LOG = get_log("evalsvc.api")
 
 #: A file that is drawn may be opened in a browser all the same: there it may do nothing.
 _POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
@@ -160,7 +160,7 @@ class Drawing(Response):
                     refusal = await self._send(process, send)
                     tasks.cancel_scope.cancel()
         if limit.cancelled_caught:
-            _LOG.warning("a report was broken off: it took more than %g s", _LONGEST_S)
+            _LOG.warning("report.broken_off", reason="it took too long", longest_s=_LONGEST_S)
             refusal = None if self._begun else ApiError(503, "the report takes too long", headers={"Retry-After": "60"})
         if refusal is not None:
             raise refusal
@@ -180,7 +180,7 @@ class Drawing(Response):
         elif (
             self._begun
         ):  # without its end the reader's connection breaks: half a report must not look like a whole one
-            _LOG.warning("a report broke off: %s", refusal.message)
+            _LOG.warning("report.broken_off", reason=refusal.message)
             return None
         return refusal
 
@@ -265,5 +265,5 @@ async def _refusal(process: Process) -> ApiError | None:
         return ApiError(422, said)
     if code == _FAILED and "Traceback" not in said:
         return ApiError(503, said, headers={"Retry-After": "5"})
-    _LOG.error("a report could not be drawn (exit code %s): %s", code, said)
+    _LOG.error("report.failed", exit_code=code, said=said)
     return ApiError(500, "the daemon could not do this; its log says why")

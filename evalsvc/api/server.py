@@ -11,12 +11,13 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from evalsvc.api.front import Front, new_request_id
+from evalsvc.api.front import HEAD_BYTES, Front, new_request_id
 from evalsvc.api.limits import ApiLimits
 from evalsvc.api.problems import ApiError
 
-_HEAD_BYTES = 64 * 1024
 _INCOMPLETE = "ASGI callable returned without completing response."
+#: How uvicorn's lines begin that tell of what a client did wrong: it is told so, and anybody could fill the log.
+_OF_CLIENTS = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
 _CLOSING = (
     b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %s\r\n"
     b"connection: close\r\n\r\n%s"
@@ -56,12 +57,13 @@ def server_config(app: Front, limits: ApiLimits | None = None, *, grace_s: float
 
 
 class _Expected(logging.Filter):
-    """Drops uvicorn's lines about answers that were broken off on purpose: who did it has said why."""
+    """Drops uvicorn's lines about bad requests, and about answers broken off on purpose: who did it has said why."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line stays."""
         error = record.exc_info[1] if record.exc_info else None
-        return record.msg != _INCOMPLETE and not isinstance(error, asyncio.CancelledError)
+        expected = record.msg == _INCOMPLETE or str(record.msg).startswith(_OF_CLIENTS)
+        return not expected and not isinstance(error, asyncio.CancelledError)
 
 
 _EXPECTED = _Expected()
@@ -109,7 +111,7 @@ class TimedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._head_bytes is not None:
             self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_BYTES:
+            if self._head_bytes > HEAD_BYTES:
                 self._refuse(431, "the head of the request is too large")
 
     def on_message_begin(self) -> None:

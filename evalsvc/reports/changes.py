@@ -42,9 +42,9 @@ class CategoryRow:
 class SuiteRow:
     """One suite.
 
-    ``format`` is what its data set was read as, None where the record does not say. ``won`` are the cases won by the candidate, tied, and won by the baseline; ``rates`` their shares of all three, and
-    ``bar`` those as a picture. ``notes`` are its corpus scores, each with the signature that has to be alike where two
-    are compared.
+    ``format`` is what its data set was read as, None where the record does not say. ``won`` are the cases won by the
+    candidate, tied, and won by the baseline; ``rates`` their shares of all three, and ``bar`` those as a picture.
+    ``notes`` are its corpus scores, each with the signature that has to be alike where two are compared.
     """
 
     name: str

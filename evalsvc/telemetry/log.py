@@ -20,6 +20,8 @@ _SECRET_KEYS = re.compile(r"(?i)authorization|cookie|password|secret|api[-_]?key
 #: What a secret looks like wherever it stands: a bearer's token, a key of a provider, a password in a URL.
 _SECRET_TEXTS = re.compile(r"(?i)(?<=bearer )[^\s\"']+|\bsk-[\w-]{8,}|(?<=://)[^\s/@]+(?=@)")
 _LONGEST = 4000
+_OF_A_LIBRARY = "library.log"
+_EXTRA = structlog.stdlib.ExtraAdder()
 #: Lines that wait for a reader of stderr; those beyond are lost, and counted.
 _WAITING = 10_000
 _LAST_S = 2.0
@@ -74,7 +76,7 @@ def _formatter(settings: TelemetrySettings, secrets: Iterable[str]) -> logging.F
         else [_in_one_line, structlog.dev.ConsoleRenderer(colors=False, sort_keys=True, timestamp_key="at")]
     )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.contextvars.merge_contextvars],
+        foreign_pre_chain=[_named, structlog.contextvars.merge_contextvars],
         processors=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -85,6 +87,13 @@ def _formatter(settings: TelemetrySettings, secrets: Iterable[str]) -> logging.F
             *last,
         ],
     )
+
+
+def _named(log: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """A line of `logging`: ours names an event and has its values in ``extra``; what a library says is a value."""
+    if event["_record"].name.partition(".")[0] == "evalsvc":
+        return _EXTRA(log, method, event)
+    return {**event, "event": _OF_A_LIBRARY, "said": event["event"]}
 
 
 class _Hide:

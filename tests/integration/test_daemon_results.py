@@ -100,7 +100,7 @@ def test_a_daemon_gives_what_its_database_gives(
     lines = [json.loads(line) for line in daemon.log.splitlines()]
     states = [line for line in lines if line["event"] == "job.state"]
     assert {line["job"] for line in states} == {first, newest}
-    posted = [line for line in lines if line["event"].startswith("POST /api/v1/jobs ")]
+    posted = [line for line in lines if (line["event"], line.get("path")) == ("http.answered", "/api/v1/jobs")]
     assert len({line["request"] for line in posted}) == 2
 
 

@@ -80,9 +80,9 @@ async def test_every_line_about_a_request_has_its_id(house: Any) -> None:
             house.service.add("j", state=JobState.RUNNING)
             await house.tokens.create("a", Role.ADMIN)
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [(line["request"], line["event"].split()[0]) for line in said] == [
-        ("first", "POST"),
-        ("second-bad", "refused"),
+    assert [(line["request"], line["event"]) for line in said] == [
+        ("first", "http.answered"),
+        ("second-bad", "http.refused"),
     ]
 
 

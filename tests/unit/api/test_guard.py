@@ -227,8 +227,8 @@ async def test_who_changed_something_is_logged(house: Any, caplog: pytest.LogCap
     async with house.client(token) as client:
         await client.post("/api/v1/jobs/k/cancel")
         await client.get("/api/v1/jobs")
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
-        "POST /api/v1/jobs/j/cancel by this machine: 200",
-        f"POST /api/v1/jobs/k/cancel by token {token.split('_')[1]}: 200",
+    said: list[Any] = [record.msg for record in caplog.records]
+    assert [(each["event"], each["method"], each["path"], each["who"], each["status"]) for each in said] == [
+        ("http.answered", "POST", "/api/v1/jobs/j/cancel", "this machine", 200),
+        ("http.answered", "POST", "/api/v1/jobs/k/cancel", f"token {token.split('_')[1]}", 200),
     ]

@@ -194,6 +194,8 @@ async def test_idle_connections_and_pipelines_are_served(serve: Serve) -> None:
         ("Exception in ASGI application\n", asyncio.CancelledError(), False),
         ("Exception in ASGI application\n", ValueError(), True),
         ("something else", None, True),
+        ("Invalid HTTP request received.", None, False),
+        ("Unsupported upgrade request.", None, False),
     ],
 )
 async def test_what_was_broken_off_on_purpose_is_no_error_of_the_server(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
@@ -16,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inert_texts import TEXTS
 
+import evalsvc
 from evalsvc.core.settings import TelemetrySettings
 from evalsvc.telemetry.log import get_log, logging_to
 
+PACKAGE = Path(evalsvc.__file__).parent
 KEY = "canary-0123456789"
 JSON = TelemetrySettings()
 log = get_log("evalsvc.test")
@@ -55,9 +60,31 @@ def test_what_is_bound_to_the_context_is_in_every_line() -> None:
     def tell() -> None:
         with structlog.contextvars.bound_contextvars(request="r7"):
             log.info("one")
-            logging.getLogger("evalsvc.api").warning("two %s", "values")
+            logging.getLogger("evalsvc.api").warning("two", extra={"job": "a1"})
 
-    assert [(e["event"], e["request"]) for e in map(json.loads, lines(tell))] == [("one", "r7"), ("two values", "r7")]
+    first, second = map(json.loads, lines(tell))
+    assert (first["event"], first["request"]) == ("one", "r7")
+    assert (second["event"], second["request"], second["job"]) == ("two", "r7", "a1")
+
+
+def spoken(path: Path) -> Iterator[tuple[str, ast.expr]]:
+    """(where, what comes first) of every call of a module's logger."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="_log" | "_LOG")), args=[first, *_]):
+                yield f"{path.name}:{node.lineno}", first
+
+
+@pytest.mark.parametrize("room", ["api", "app", "telemetry"])
+def test_what_is_logged_is_the_name_of_an_event(room: str) -> None:
+    found = [each for path in (PACKAGE / room).glob("*.py") for each in spoken(path)]
+    prose = [
+        where
+        for where, first in found
+        if not (isinstance(first, ast.Constant) and re.fullmatch(r"[a-z]+(\.[a-z_]+)+", str(first.value)))
+    ]
+    assert prose == []
+    assert found or room == "telemetry"
 
 
 def test_libraries_are_heard_from_warning_on() -> None:
@@ -67,7 +94,9 @@ def test_libraries_are_heard_from_warning_on() -> None:
             logging.getLogger(name).warning("trouble")
         log.debug("hidden")
 
-    assert [json.loads(line)["event"] for line in lines(tell)] == ["trouble"] * 3
+    told = [json.loads(line) for line in lines(tell)]
+    assert [(each["event"], each["said"]) for each in told] == [("library.log", "trouble")] * 3
+    assert [each["logger"] for each in told] == ["uvicorn.error", "aiohttp", "openai"]
     assert len(lines(tell, TelemetrySettings(log_level="debug"))) == 4
     assert len(lines(tell, TelemetrySettings(log_level="error"))) == 3
 
