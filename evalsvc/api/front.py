@@ -116,7 +116,8 @@ class Front:
 
 
 def _head_bytes(scope: Scope) -> int:
-    return len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"])
+    target = len(scope["path"]) + len(scope.get("query_string", b""))
+    return target + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def new_request_id() -> str:

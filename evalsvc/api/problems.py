@@ -192,10 +192,11 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
         415: "not multipart/form-data",
         422: "something in it is wrong: `where` says what",
         429: "too many wrong tokens: wait `Retry-After` seconds",
+        431: "the head of the request is too large",
         500: "the daemon's own fault",
         503: "not now: wait `Retry-After` seconds",
     }
-    always = (400, 401, 403, 408, 413, 429, 500, 503)
+    always = (400, 401, 403, 408, 413, 429, 431, 500, 503)
     body = {"application/json": {"schema": {"$ref": _SCHEMAS.format(model=Problem.__name__)}}}
     return {status: {"description": said[status], "content": body} for status in sorted({*always, *statuses})}
 

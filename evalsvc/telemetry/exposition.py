@@ -53,7 +53,7 @@ class Exposition(Collector):
         """Every metric that has a value."""
         info = [(tuple(self._build.values()), 1.0)]
         yield _gauge("evalsvc_build_info", "The versions that run.", tuple(self._build), info)
-        states = [((state.value,), float(n)) for state, n in self._counted.states.items()]
+        states = [((state.value,), float(n)) for state, n in self._states().items()]
         yield _gauge("evalsvc_jobs", "Jobs of the database by state.", ("state",), states)
         yield from _calls(self._counted.totals)
         yield from _requests(self._counted.totals)
@@ -62,6 +62,15 @@ class Exposition(Collector):
         yield from self._disk()
         for name, text, labels, rows in OF_A_JOB:
             yield _gauge(name, text, ("eval_job", *labels), with_ids(self._counted.jobs, rows))
+
+    def _states(self) -> dict[JobState, int]:
+        """Jobs by state as it is: those that are paused are counted so before it is filed."""
+        states = dict(self._counted.states)
+        for series in self._counted.jobs.values():
+            if series.present is not series.state and states[series.state]:
+                states[series.state] -= 1
+                states[series.present] += 1
+        return states
 
     def _disk(self) -> Iterator[Metric]:
         """Nothing where it cannot be read: what is not known is not 0."""

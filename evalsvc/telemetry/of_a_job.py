@@ -27,7 +27,7 @@ def _info(series: JobSeries) -> Iterator[Row]:
 
 
 def _state(series: JobSeries) -> Iterator[Row]:
-    yield (series.state,), 1.0
+    yield (series.present,), 1.0
 
 
 def _progress(series: JobSeries) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from evalsvc.core.progress import Progress
 from evalsvc.core.records import Arm, Job, Role, Status
-from evalsvc.core.states import JobState
+from evalsvc.core.states import IN_HAND, JobState
 from evalsvc.telemetry.counts import SECONDS, SHORT, TOKENS, WAITS, Histogram, Sketch, label
 
 #: What stands in a label for all that are too many to have one of their own.
@@ -115,6 +115,12 @@ class JobSeries:
         judge = None if job.judge is None else job.judge.model
         models = {arm: spec.model for arm, spec in job.arms.items()}
         return cls(name=label(job.name), state=state, models=models, judge=judge)
+
+    @property
+    def present(self) -> JobState:
+        """Its state as it is: a full disk pauses a job, and keeps that from being filed."""
+        held = self.progress is not None and self.progress.paused is not None
+        return JobState.PAUSED if held and self.state in IN_HAND else self.state
 
     def passes_of(self, arm: Arm, suite: str, category: str) -> Passes:
         """Where answers of a category are counted: the first 20 pairs of suite and category have their own."""

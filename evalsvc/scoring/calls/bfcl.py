@@ -45,30 +45,30 @@ def difference(call: Call, wanted: Wanted) -> str | None:
 
 
 def _arguments_differ(call: Call, wanted: Wanted) -> str | None:
-    accepted = wanted.accepted if wanted.alternatives else _alternatives(wanted.accepted)
-    properties = _properties(wanted)
+    accepted, properties = wanted.accepted, _properties(wanted)
     for key in _required(wanted):
         if key not in call.arguments:
             return f"argument {name(str(key))} is missing, which its tool requires"
     for key, value in call.arguments.items():
         if key not in accepted or (properties is not None and key not in properties):
             return f"argument {name(key)} is not wanted"
-        if wrong := _wrong(value, _as_list(accepted[key]), (properties or {}).get(key)):
+        choices = _as_list(accepted[key]) if wanted.alternatives else [accepted[key]]
+        if wrong := _wrong(value, choices, (properties or {}).get(key), plain=not wanted.alternatives):
             return f"argument {name(key)}: {wrong}, got {shown(value)}"
     for key, values in accepted.items():
-        if key not in call.arguments and "" not in _as_list(values):
+        if key not in call.arguments and not (wanted.alternatives and "" in _as_list(values)):
             return f"argument {name(key)} is missing"
     return None
 
 
-def _alternatives(value: Any) -> Any:
-    """A plain value in the form of the ground truth: each key of an object has a list of one accepted value."""
+def _alternatives(value: Any, items: type | None = None) -> Any:
+    """A plain value in the form of the ground truth: each key of an object has a list of one accepted value.
+
+    What a list holds is compared as it stands, but for objects in an argument whose ``items`` are such.
+    """
     if isinstance(value, dict):
-        return {
-            key: _alternatives(inner) if isinstance(inner, dict) else [_alternatives(inner)]
-            for key, inner in value.items()
-        }
-    return [_alternatives(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _alternatives(inner) if isinstance(inner, dict) else [inner] for key, inner in value.items()}
+    return [_alternatives(inner) for inner in value] if isinstance(value, list) and items is dict else value
 
 
 def _properties(wanted: Wanted) -> Mapping[str, Any] | None:
@@ -82,8 +82,8 @@ def _required(wanted: Wanted) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _wrong(value: Any, accepted: list[Any], schema: Any) -> str | None:
-    """What is wrong with an argument, or None."""
+def _wrong(value: Any, accepted: list[Any], schema: Any, *, plain: bool) -> str | None:
+    """What is wrong with an argument, or None; ``plain`` is whether what is accepted stands there as it is."""
     known, schema = schema is not None, schema if isinstance(schema, dict) else {}
     usual = next((type(choice) for choice in accepted if choice != ""), None)
     kind = _kind(schema) or (str if known else usual) or str
@@ -97,7 +97,7 @@ def _wrong(value: Any, accepted: list[Any], schema: Any) -> str | None:
     elif given is not usual:
         return f"wanted a value of type {schema.get('type', kind.__name__)}"
     if usual in (None, kind) and given is kind and kind in (str, list, dict):
-        right = _matches(value, accepted, items)
+        right = _matches(value, [_alternatives(each, items) for each in accepted] if plain else accepted, items)
     else:
         right = value in accepted
     return None if right else f"wanted {shown(next((choice for choice in accepted if choice != ''), ''))} or the like"

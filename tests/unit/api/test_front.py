@@ -94,6 +94,13 @@ def test_the_policy_lets_nothing_inline_run() -> None:
     assert "unsafe" not in POLICY
 
 
+async def test_a_large_head_is_refused_however_fast_it_comes(house: Any, problem: Any) -> None:
+    async with house.client() as client:
+        problem(await client.get(JOBS, headers={"x": "y" * 65_536}), 431)
+        problem(await client.get(JOBS, params={"x": "y" * 60_000}, headers={"x": "y" * 6_000}), 431)
+        assert (await client.get(JOBS, headers={"x": "y" * 60_000})).status_code == 200
+
+
 async def test_a_name_that_is_not_ours(house: Any, problem: Any) -> None:
     async with house.client() as client:
         for path in (JOBS, "/healthz", "/", "/nothing"):

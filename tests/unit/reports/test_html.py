@@ -71,7 +71,8 @@ def test_every_gate_category_suite_warning_and_reason_is_there(view: ReportView,
 
 def test_warnings_and_simulated_stand_before_the_decision(view: ReportView) -> None:
     page = html.render(view)
-    assert 0 < page.index("Simulated.") < page.index("were cut off") < page.index("<h1>ITERATE (simulated)</h1>")
+    decision = page.index("<h1>ITERATE <small>(simulated)</small></h1>")
+    assert 0 < page.index("Simulated.") < page.index("were cut off") < decision
 
 
 def test_every_picture_has_a_title_and_ids_are_unique(view: ReportView) -> None:

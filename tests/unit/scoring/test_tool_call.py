@@ -534,6 +534,23 @@ def test_to_bfcl_a_call_that_cannot_be_read_is_none(bfcl: Scorer, strict: Scorer
     assert judged(bfcl, weather(), broken).value == 0
 
 
+@pytest.mark.parametrize("items", [None, {"type": "object"}, {"type": "array", "items": {"type": "object"}}])
+@pytest.mark.parametrize("kind", ["array", "object"])
+def test_the_plain_arguments_themselves_satisfy_bfcl(bfcl: Scorer, kind: str, items: dict[str, Any] | None) -> None:
+    deep = [[{"k": ["V"]}]] if items and items["type"] == "array" else [{"k": ["V", {"of": "w"}]}, {"k": []}]
+    value = deep if kind == "array" else {"list": deep, "inner": {"list": deep}}
+    given = {"type": kind, **({"items": items} if items else {})}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"x": given}}}}]
+    case = a_case({"name": "f", "arguments": {"x": value}}, tools)
+    assert bfcl.score(case, calls(("f", {"x": value}))).value == 1
+    assert bfcl.score(case, calls(("f", {"x": json.loads(json.dumps(value).replace("V", "W"))}))).value == 0
+
+
+def test_to_bfcl_a_plain_empty_text_is_a_value_and_no_leave_to_omit_it(bfcl: Scorer) -> None:
+    assert judged(bfcl, weather(city=""), calls(("weather", {"city": ""}))).value == 1
+    assert judged(bfcl, weather(city=""), calls(("weather", {}))).value == 0
+
+
 def test_plain_expected_will_do_for_bfcl(bfcl: Scorer) -> None:
     expected = weather(city="Paris", where={"names": ["A"], "deep": {"k": "V"}})
     assert (

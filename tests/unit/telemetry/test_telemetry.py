@@ -85,6 +85,28 @@ def test_progress_is_read_when_somebody_asks(telemetry: Telemetry) -> None:
     assert value(telemetry, "evalsvc_job_progress_ratio", eval_job="j1") == 0.25
 
 
+@pytest.mark.parametrize("filed", [JobState.RUNNING, JobState.DECIDING])
+def test_a_pause_that_cannot_be_filed_is_shown(telemetry: Telemetry, filed: JobState) -> None:
+    def jobs() -> list[float | None]:
+        return [value(telemetry, "evalsvc_jobs", state=state) for state in (filed, "paused")]
+
+    progress = Progress()
+    telemetry.follow("j1", a_job(), progress, {})
+    telemetry.filed("j1", a_job(), filed)
+    progress.paused = "no room left on the disk"
+    assert jobs() == [0, 0]  # they are not counted yet
+    telemetry.census({filed: 2})
+    assert jobs() == [1, 1]
+    assert value(telemetry, "evalsvc_job_state", eval_job="j1", state="paused") == 1
+    assert value(telemetry, "evalsvc_job_state", eval_job="j1", state=filed) is None
+    progress.paused = None
+    assert jobs() == [2, 0]
+    assert value(telemetry, "evalsvc_job_state", eval_job="j1", state=filed) == 1
+    progress.paused = "no room left on the disk"
+    telemetry.filed("j1", a_job(), JobState.CANCELLED)
+    assert value(telemetry, "evalsvc_job_state", eval_job="j1", state="cancelled") == 1
+
+
 def test_endpoints_are_read_when_somebody_asks(telemetry: Telemetry) -> None:
     shared, own = Load(3, 64), Load(2, 8)
     for job_id, load in (("j1", shared), ("j2", shared), ("j3", own)):
