@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[Any, str, str]] = {
     "json_schema": (None, json.dumps(ORDER), json.dumps({**ORDER, "items": 40 * ORDER["items"]})),  # type: ignore[operator]
     "json_match": (ORDER, json.dumps(ORDER), json.dumps({**ORDER, "items": 40 * ORDER["items"]})),  # type: ignore[operator]
     "tool_call": ({"name": "weather", "arguments": {"city": "Rome"}}, 'weather(city="Rome")', LONG[1]),
+    "tool_schema": (None, 'weather(city="Rome")', LONG[1]),
 }
 
 

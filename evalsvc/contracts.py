@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from array import array
@@ -18,10 +19,10 @@ from io import BytesIO
 from typing import Any
 
 from evalsvc.core.evidence import ArmScores, ArmTotals, Evidence, LatencySamples, ScoreTable
-from evalsvc.core.records import Arm, Case, Completion, GateSpec, Role, ScorerSpec, Verdict
+from evalsvc.core.records import Arm, Case, Completion, GateSpec, Role, Score, ScorerSpec, Verdict
 from evalsvc.decide.verdict import GateResult, Settings, gates
 from evalsvc.errors import JobError, ScoringError
-from evalsvc.scoring.base import Scorer, build
+from evalsvc.scoring.base import AskingScorer, FollowUp, Scorer, build
 from evalsvc.suites.base import FORMATS, DataSet
 
 #: What models may answer.
@@ -53,13 +54,16 @@ FILES = (
     b"PAR1",
 )
 _CASES = 600
+#: Requests that one score may take.
+_MOST_REQUESTS = 4
 
 
 def check_scorer(name: str, case: Case, options: Mapping[str, Any] | None = None) -> None:
     """Check a registered scorer on a case that suits it.
 
     It accepts the case; every answer ends in a value within its bounds ([0, 1]), in None or in a ScoringError; the same
-    answer gets the same score; the case is left as it was; the scorer can go to another thread's queue (it is pickled).
+    answer gets the same score; the case is left as it was. A scorer that asks a model comes to its score in four
+    requests at most, whatever the model says to them; one that asks a judge brings canaries.
     """
     scorer = build(ScorerSpec(name=name, label=name, options=dict(options or {})))
     lack = scorer.check(case)
@@ -70,6 +74,8 @@ def check_scorer(name: str, case: Case, options: Mapping[str, Any] | None = None
         first = _scored(scorer, case, text)
         _hold(first == _scored(scorer, case, text), f"two scores of one answer ({text[:20]!r}) differ")
     _hold(pickle.dumps(case) == before, "score() changed the case")
+    if isinstance(scorer, AskingScorer) and scorer.judged:
+        _hold(bool(list(scorer.canaries(case, Completion(text="no")))), "a scorer with judged brings no canaries")
     fault = scorer.fault(case, "cut off").value
     wanted = 0 if scorer.bounds == (0.0, 1.0) else None
     _hold(fault == wanted, f"an answer that is none scores {fault}")
@@ -77,7 +83,7 @@ def check_scorer(name: str, case: Case, options: Mapping[str, Any] | None = None
 
 def _scored(scorer: Scorer, case: Case, text: str) -> float | str | None:
     try:
-        score = scorer.score(case, Completion(text=text))
+        score = _score(scorer, case, text)
     except ScoringError as error:
         return str(error)
     said = f"score() of {text[:20]!r}: "
@@ -88,6 +94,31 @@ def _scored(scorer: Scorer, case: Case, text: str) -> float | str | None:
         within = math.isfinite(score.value) and low <= score.value <= high
         _hold(within, f"{said}{score.value} is not in [{low:g}, {high:g}]")
     return score.value
+
+
+def _score(scorer: Scorer, case: Case, text: str) -> Score:
+    if isinstance(scorer, AskingScorer):
+        return _asked(scorer, case, text)
+    return scorer.score(case, Completion(text=text))
+
+
+def _asked(scorer: AskingScorer, case: Case, text: str) -> Score:
+    """The score where the answer is ``text`` and so is all that a model says to what it is asked."""
+    said = Completion(text=text)
+    found = scorer.follow_up_pair(case, said, said) if scorer.paired else scorer.follow_up(case, said)
+    for _ in range(_MOST_REQUESTS):
+        if isinstance(found, Score):
+            return found
+        _hold(isinstance(found, FollowUp), f"{found!r} is neither a Score nor a FollowUp")
+        _hold((found.of == "judge") == scorer.judged, f"it asks the {found.of}, and judged is {scorer.judged}")
+        try:
+            json.dumps([found.messages, dict(found.params)])
+        except (TypeError, ValueError) as error:
+            _hold(False, f"a request cannot be sent: {error}")
+        found = found.read(said)
+    if isinstance(found, Score):
+        return found
+    raise AssertionError(f"no score after {_MOST_REQUESTS} requests")
 
 
 def check_format(name: str, sample: bytes, expected: Sequence[Case], *, file: str = "sample.jsonl") -> None:

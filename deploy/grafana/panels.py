@@ -283,17 +283,9 @@ JOB: dict[str, Sequence[Panel]] = {
             unit="percentunit",
         ),
         Panel(
-            title="Pass rate by role, all jobs of the daemon",
-            about="From the counters of the daemon: where several jobs run at once they are all in it.",
-            queries=[
-                (
-                    _share(
-                        _rate("evalsvc_scores_total", "arm, role", f'result="pass", {_FLEET}'),
-                        _rate("evalsvc_scores_total", "arm, role"),
-                    ),
-                    "{{arm}} {{role}}",
-                )
-            ],
+            title="Pass rate by role",
+            about="All suites of a role together, so far.",
+            queries=[(f"evalsvc_job_role_pass_ratio{{{OF_JOB}}}", "{{arm}} {{role}}")],
             unit="percentunit",
             width=24,
             most=1,

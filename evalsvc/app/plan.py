@@ -103,6 +103,11 @@ def plan_of(prepared: PreparedJob, said: Said, pilot: Pilot | None = None) -> di
             "stop": job.stop,
             "arms": {arm: {"endpoint": spec.endpoint, "model": spec.model} for arm, spec in job.arms.items()},
             "judge": None if job.judge is None else {"endpoint": job.judge.endpoint, "model": job.judge.model},
+            "suites": [
+                {"name": suite.name, "role": suite.role, "cases": asked.cases(suite.name)}
+                | {"dataset": suite.dataset, "format": prepared.formats[suite.name]}
+                for suite in job.suites
+            ],
         },
         "gates": [{**asdict(gate), "counted": gate.counted, "possible": gate.possible} for gate in made.gates],
         "categories": [asdict(category) for category in made.categories],

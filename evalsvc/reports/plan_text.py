@@ -53,6 +53,10 @@ class _Page:
         arms = {name: f"{arm['model']} ({arm['endpoint']})" for name, arm in job["arms"].items()}
         self.lines.append(self._paint(fit(f"Plan of {job['name']}", self._width), "bold"))
         self._say(f"candidate {arms['candidate']}  against  baseline {arms['baseline']}")
+        for suite in fmt.rows(job.get("suites")):
+            name, dataset = fit(fmt.text(suite["name"]), 40), fit(fmt.text(suite["dataset"]), 60)
+            cases = f"{fmt.count(suite['cases'])} case{'' if suite['cases'] == 1 else 's'}"
+            self._say(f"{name} ({suite['role']}): {cases} of {dataset}, read as {suite['format']}")
         if job["limit"] is not None:
             self._say(f"only the first {job['limit']:,} cases of each suite's planned order (--limit)")
         if plan["pilot"] is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from evalsvc.core.records import Arm
 from evalsvc.core.states import JobState
 from evalsvc.telemetry.counts import label
-from evalsvc.telemetry.series import QUANTILES, JobSeries
+from evalsvc.telemetry.series import QUANTILES, JobSeries, Passes
 
 #: Values of the labels, and the sample's.
 Row = tuple[tuple[str, ...], float]
@@ -39,9 +40,21 @@ def _progress(series: JobSeries) -> Iterator[Row]:
 
 
 def _pass_ratio(series: JobSeries) -> Iterator[Row]:
-    for key, passes in series.passes.items():
-        if passes.scored:
-            yield key, passes.passed / passes.scored
+    return _ratios(((arm, suite, category), passes) for (arm, suite, category, _), passes in series.passes.items())
+
+
+def _role_pass_ratio(series: JobSeries) -> Iterator[Row]:
+    return _ratios(((arm, role), passes) for (arm, _, _, role), passes in series.passes.items())
+
+
+def _ratios(parts: Iterable[tuple[tuple[str, ...], Passes]]) -> Iterator[Row]:
+    sums: dict[tuple[str, ...], Passes] = defaultdict(Passes)
+    for labels, passes in parts:
+        sums[labels].passed += passes.passed
+        sums[labels].scored += passes.scored
+    for labels, all_of in sums.items():
+        if all_of.scored:
+            yield labels, all_of.passed / all_of.scored
 
 
 def _latency(series: JobSeries) -> Iterator[Row]:
@@ -83,6 +96,7 @@ OF_A_JOB: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
         ("arm", "suite", "category"),
         _pass_ratio,
     ),
+    ("evalsvc_job_role_pass_ratio", "The same by role, all suites of it together.", ("arm", "role"), _role_pass_ratio),
     ("evalsvc_job_latency_seconds", "Quantiles of latency, to 1% until it is decided.", ("arm", "q"), _latency),
     ("evalsvc_job_tokens", "Tokens so far.", ("arm", "gen_ai_token_type"), _tokens),
     ("evalsvc_job_cost", "Cost so far, in the currency of the prices.", ("arm",), _cost),

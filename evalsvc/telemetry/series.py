@@ -88,7 +88,7 @@ class Totals:
 class JobSeries:
     """One of the latest jobs.
 
-    ``progress`` is None for a job this process never had in hand; ``passes`` are by arm, suite and category;
+    ``progress`` is None for a job this process never had in hand; ``passes`` are by arm, suite, category and role;
     ``quantiles`` (arm, q) are the decision record's, once there is one, and stand in place of the ``sketches``.
     ``usage_unknown`` are arms of which it is not known what all of their answers took: servers did not say, or some
     were stored before this process was there.
@@ -100,7 +100,8 @@ class JobSeries:
     judge: str | None = None
     progress: Progress | None = None
     usage_unknown: set[Arm] = field(default_factory=set)
-    passes: dict[tuple[Arm, str, str], Passes] = field(default_factory=lambda: defaultdict(Passes))
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    passes: dict[tuple[Arm, str, str, str], Passes] = field(default_factory=lambda: defaultdict(Passes))
     sketches: Mapping[Arm, Sketch] = field(default_factory=lambda: {arm: Sketch() for arm in Arm})
     quantiles: dict[tuple[Arm, float], float] = field(default_factory=dict)
     tokens: dict[tuple[Arm, str], int] = field(default_factory=dict)
@@ -114,7 +115,8 @@ class JobSeries:
         """A job of which nothing is known yet but what it asks."""
         judge = None if job.judge is None else job.judge.model
         models = {arm: spec.model for arm, spec in job.arms.items()}
-        return cls(name=label(job.name), state=state, models=models, judge=judge)
+        roles = {suite.name: suite.role for suite in job.suites}
+        return cls(name=label(job.name), state=state, models=models, judge=judge, roles=roles)
 
     @property
     def present(self) -> JobState:
@@ -129,7 +131,7 @@ class JobSeries:
             pair = (OTHER, OTHER)
             if len(self._pairs) < _PAIRS:
                 pair = self._pairs[suite, category] = (label(suite), label(category))
-        return self.passes[arm, *pair]
+        return self.passes[arm, *pair, self.roles.get(suite, OTHER)]
 
     def forget_usage(self, arm: Arm) -> None:
         """From here on it is not known what all answers of an arm took: what a server did not say is not 0."""

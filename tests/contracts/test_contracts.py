@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, BinaryIO, ClassVar, cast
@@ -15,11 +15,14 @@ from evalsvc.core.evidence import Evidence
 from evalsvc.core.records import GATES, Arm, Case, Completion, GateSpec, Score, Verdict
 from evalsvc.core.registry import Registry
 from evalsvc.decide.verdict import GateResult, Settings, gates
-from evalsvc.scoring.base import SCORERS, Scorer
+from evalsvc.scoring.base import SCORERS, AskingScorer, FollowUp, Scorer
 from evalsvc.suites.base import FORMATS, DataSet
 
 CASE = Case(suite="s", id="1", category="uncategorized", input="?", expected="18", line=1)
 SAMPLE = b'{"id": "1", "input": "?", "ideal": "18"}\n'
+ASKS = FollowUp(
+    step="", of="judge", messages=[{"role": "user", "content": "?"}], read=lambda _: Score(value=1.0, explanation="")
+)
 _turns = count()
 
 
@@ -92,6 +95,51 @@ def test_what_a_scorer_must_not_do(plug: Any, plugin: type[Scorer], said: str) -
 def test_a_scorer_that_raises_something_else(plug: Any) -> None:
     with pytest.raises(ValueError, match="could not convert"):
         check_scorer(plug(SCORERS, scoring(lambda _, text: float(text))), CASE)
+
+
+@pytest.mark.parametrize("name", ["judge", "judge_pair", "perplexity"])
+def test_scorers_of_the_house_that_ask_keep_it(name: str) -> None:
+    check_scorer(name, CASE, {} if name == "perplexity" else {"rubric": "Is it right?"})
+
+
+def asking(
+    request: Callable[[], Score | FollowUp], *, canaries: Sequence[tuple[str, FollowUp]] = (("null", ASKS),)
+) -> type[AskingScorer]:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Asking(AskingScorer):
+        judged: ClassVar[bool] = True
+
+        def check(self, case: Case) -> str | None:  # noqa: ARG002
+            return None
+
+        def follow_up(self, case: Case, completion: Completion) -> Score | FollowUp:  # noqa: ARG002
+            return request()
+
+        def canaries(self, case: Case, completion: Completion) -> Iterable[tuple[str, FollowUp]]:  # noqa: ARG002
+            return canaries
+
+    return Asking
+
+
+def forever() -> FollowUp:
+    return replace(ASKS, read=lambda _: forever())
+
+
+@pytest.mark.parametrize(
+    ("plugin", "said"),
+    [
+        (asking(forever), "no score after 4 requests"),
+        (asking(lambda: replace(ASKS, of="model")), "it asks the model, and judged is True"),
+        (asking(lambda: replace(ASKS, messages=[{"role": "user", "content": {1, 2}}])), "a request cannot be sent"),
+        (asking(lambda: ASKS, canaries=()), "brings no canaries"),
+        (asking(lambda: replace(ASKS, read=lambda _: Score(value=2.0))), r"is not in \[0, 1\]"),
+        (asking(lambda: replace(ASKS, read=lambda said: cast("Any", said.text))), "is neither a Score nor a FollowUp"),
+    ],
+)
+def test_what_a_scorer_that_asks_must_not_do(plug: Any, plugin: type[Scorer], said: str) -> None:
+    check_scorer(plug(SCORERS, asking(lambda: ASKS)), CASE)
+    with pytest.raises(AssertionError, match=said):
+        check_scorer(plug(SCORERS, plugin), CASE)
 
 
 class Mine:

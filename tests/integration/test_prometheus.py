@@ -235,6 +235,16 @@ def test_the_pass_ratios_are_those_of_the_record(server: Prometheus, daemon: Dae
                 assert server.values(f"evalsvc_job_pass_ratio{{{where}}}") == pytest.approx([category[arm]])
 
 
+def test_the_pass_ratios_of_a_role_are_those_of_its_suites(server: Prometheus, daemon: Daemon, jobs: list[str]) -> None:
+    suites = daemon.decision(jobs[0])["suites"]
+    for role in {suite["role"] for suite in suites}:
+        parts = [part for suite in suites if suite["role"] == role for part in suite["categories"]]
+        for arm in ("candidate", "baseline"):
+            mean = sum(part["cases"] * part[arm] for part in parts) / sum(part["cases"] for part in parts)
+            where = f'eval_job="{jobs[0]}", arm="{arm}", role="{role}"'
+            assert server.values(f"evalsvc_job_role_pass_ratio{{{where}}}") == pytest.approx([mean])
+
+
 def test_the_exposition_is_clean_and_a_new_daemon_shows_what_is_done(
     promtool: str, daemon: Daemon, jobs: list[str], folder: Path
 ) -> None:

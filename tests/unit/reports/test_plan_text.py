@@ -83,6 +83,16 @@ def row(printed: str, name: str) -> list[str]:
     return next(line.split() for line in printed.splitlines() if line.startswith(name))
 
 
+def test_each_suite_is_said_with_what_its_data_set_is_read_as() -> None:
+    plan = a_plan()
+    suite = {"name": "s", "role": "target", "cases": 1200, "dataset": "chat.jsonl", "format": "chat-finetune"}
+    plan["job"]["suites"] = [suite, {**suite, "name": "\x1b[31mt", "cases": 1}]
+    printed = plan_text.render(plan, color=False, width=100)
+    assert "s (target): 1,200 cases of chat.jsonl, read as chat-finetune\n" in printed
+    assert "(target): 1 case of chat.jsonl, read as chat-finetune\n" in printed
+    assert "\x1b" not in printed
+
+
 def test_every_gate_is_one_row_of_the_table() -> None:
     printed = plan_text.render(a_plan(), color=False, width=80)
     assert row(printed, "target_improvement")[1:] == ["1,200", "23", "632", "+10.7", "+10.0", "69%"]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evalsvc.core.events import NoTelemetry
 from evalsvc.core.events import Telemetry as Told
 from evalsvc.core.progress import Progress
-from evalsvc.core.records import GATES, Arm, Outcome
+from evalsvc.core.records import GATES, Arm, Outcome, Role
 from evalsvc.core.states import JobState
 from evalsvc.telemetry import Telemetry, make_telemetry
 from evalsvc.telemetry import telemetry as module
@@ -284,6 +284,17 @@ def test_categories_that_are_too_many_are_other(telemetry: Telemetry) -> None:
     assert value(telemetry, "evalsvc_job_pass_ratio", suite="other", category="other") == 0
     assert value(telemetry, "evalsvc_job_pass_ratio") == 20
     assert value(telemetry, "evalsvc_scores_total", result="fail") == 2980
+
+
+def test_roles_are_told_apart_however_many_categories_there_are(telemetry: Telemetry) -> None:
+    roles = {"t": Role.TARGET, "u": Role.TARGET, "g": Role.GENERAL}
+    listener = telemetry.follow("j1", a_job(roles=roles), Progress(total=1), {})
+    listener.add([an_outcome(float(n < 10), suite="t", category=f"c{n}") for n in range(30)])
+    listener.add([an_outcome(1.0, suite="u"), an_outcome(0.0, suite="g"), an_outcome(1.0, suite="g")])
+    assert value(telemetry, "evalsvc_job_role_pass_ratio", arm="candidate", role="target") == 11 / 31
+    assert value(telemetry, "evalsvc_job_role_pass_ratio", arm="candidate", role="general") == 0.5
+    assert value(telemetry, "evalsvc_job_role_pass_ratio", arm="baseline") is None
+    assert value(telemetry, "evalsvc_job_pass_ratio", suite="other", category="other") == 2 / 13
 
 
 def test_models_that_are_too_many_are_other(telemetry: Telemetry) -> None:
