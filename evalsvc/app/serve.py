@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -165,7 +164,7 @@ async def _build(config: Config, database: Database, pool: EndpointPool) -> _Dae
         bind(job=job_id)  # each job has a task of its own
         found = await run_sync(work_of, await jobs.get(job_id), config, uploads)
         async with pool.connected(found) as endpoints, anyio.create_task_group() as group:
-            group.start_soon(_report, events, job_id, running.progress)
+            group.start_soon(_report, events, jobs.tell, job_id, running.progress)
             try:
                 await runner.run(found, job_id, endpoints, running)
             finally:
@@ -203,16 +202,18 @@ def _limits(config: Config) -> ApiLimits:
     return ApiLimits(hosts=hosts, https=config.server.https, body_bytes=config.server.max_upload_mb * 2**20)
 
 
-async def _report(events: EventStore, job_id: str, progress: Progress) -> None:
+async def _report(events: EventStore, tell: Callable[[str], None], job_id: str, progress: Progress) -> None:
     """File how far a job is for those who follow it, until cancelled."""
     last = None
     while True:
         await anyio.sleep(_PROGRESS_S)
         now = (progress.recorded, progress.total, progress.retries, progress.paused)
         if now != last:
-            with suppress(StoreFull):
+            try:
                 await events.progress(job_id, shown(progress))
                 last = now
+            except StoreFull:
+                tell(job_id)  # that it waits for room is told to those who follow, though it cannot be filed
 
 
 def settings_of(config_path: Path | None, *, database: Path | None, host: str | None, port: int | None) -> Config:

@@ -182,10 +182,11 @@ class DaemonService:
 
     async def events(self, job_id: str, *, after: int) -> AsyncIterator[Event]:
         """See `Service.events`."""
+        unfiled: str | None = None
         while not self._bell.closed:
             news = self._bell.next(job_id)
             try:
-                ended = await self._rows.state(job_id) in ENDED
+                state = await self._rows.state(job_id)
             except JobNotFound:
                 return  # removed, as it was outdated
             found = await self._events.after(job_id, after, limit=_EVENTS_AT_ONCE)
@@ -194,9 +195,18 @@ class DaemonService:
                 after = event.id
             if len(found) == _EVENTS_AT_ONCE:
                 continue
-            if ended:
+            if state in ENDED:
                 return
+            if self._unfiled(job_id, state) != unfiled:  # told under the last number: it has none of its own
+                unfiled = self._unfiled(job_id, state)
+                data = {"state": JobState.PAUSED if unfiled else state, "reason": unfiled}
+                yield Event(id=after, name="state", data=data)
             await news.wait()
+
+    def _unfiled(self, job_id: str, state: JobState) -> str | None:
+        """Why a job waits that could not be filed as waiting: its disk is full."""
+        running = self._dispatcher.in_hand.get(job_id)
+        return None if running is None or state is JobState.PAUSED else running.progress.paused
 
     async def calibrate(self, job_id: str, resamples: int, key: str | None = None) -> Mapping[str, Any]:
         """See `Service.calibrate`."""

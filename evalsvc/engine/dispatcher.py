@@ -210,6 +210,7 @@ class Dispatcher:
                 error = sole(caught) if isinstance(caught, BaseExceptionGroup) else caught
             if isinstance(error, StoreFull) and not running.draining:
                 running.progress.paused = str(error)
+                self._jobs.tell(job_id)
                 await anyio.sleep(_LOOK_S)
                 running.progress = Progress()
                 continue
@@ -221,7 +222,7 @@ class Dispatcher:
         if isinstance(error, Drained | StoreFull):
             return await self._give_back(job_id)
         if not isinstance(error, EvalsvcError):
-            _log.error("job %s failed", job_id, exc_info=error)
+            _log.error("job.failed", extra={"job": job_id}, exc_info=error)
         said = str(error) if isinstance(error, EvalsvcError) else f"internal error: {type(error).__name__}: {error}"
         if await self._jobs.state(job_id) not in ENDED:
             await self._jobs.move(job_id, JobState.FAILED, reason=said, now=time())
@@ -236,4 +237,4 @@ class Dispatcher:
             except (StoreFull, JobNotFound):
                 return
             except StoreError as error:
-                _log.warning("job %s could not be given back: %s", job_id, error)
+                _log.warning("job.kept", extra={"job": job_id, "reason": str(error)})

@@ -24,7 +24,7 @@ async def every(seconds: float, task: Callable[[], Awaitable[None]]) -> None:
         except StoreBroken:
             raise
         except Exception:  # noqa: BLE001 - the border around one round; the next may go better
-            _log.exception("a round of maintenance failed")
+            _log.exception("maintenance.failed")
         await anyio.sleep(seconds)
 
 
@@ -34,4 +34,4 @@ async def remove_outdated(jobs: JobStore, keep_days: float | None) -> None:
         return
     for job_id in await jobs.outdated(time() - keep_days * _DAY_S):
         await jobs.remove(job_id)
-        _log.info("removed job %s: ended more than %g days ago", job_id, keep_days)
+        _log.info("job.removed", extra={"job": job_id, "keep_days": keep_days})

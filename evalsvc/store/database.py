@@ -38,7 +38,12 @@ _FOREIGN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 #: Below so many bytes an error of the disk is taken for a lack of room: SQLite does not always tell them apart.
 _LITTLE_ROOM = 2**20
 
-_WRITER = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+#: A log that grew while somebody read an old state is cut back to so many bytes once nobody does.
+_LOG_BYTES = 16 * 2**20
+_WRITER = (
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+    f"PRAGMA journal_size_limit = {_LOG_BYTES};"
+)
 _READER = "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0;"
 
 
@@ -129,14 +134,18 @@ class Database(Reader):
             raise
 
     def _refused(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and room(self.path) < _LITTLE_ROOM):
+        if _lacks_room(error, self.path):
             return StoreFull(f"no room left on the disk of {self.path}")
-        if code in _BROKEN:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _BROKEN:
             self._broken = StoreBroken(f"the disk of {self.path} failed: {error}")
             self._failed.set()
             return self._broken
         return StoreError(f"the database refused to write: {error}")
+
+
+def _lacks_room(error: sqlite3.Error, path: Path) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and room(path) < _LITTLE_ROOM)
 
 
 def room(path: Path) -> int:
@@ -153,6 +162,7 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         StoreBusy: another process holds it.
         SchemaMismatch: a newer evalsvc wrote it, or it is not one of ours.
         StoreUnusable: it cannot be opened.
+        StoreFull: its disk is full.
     """
     try:
         real = _real(path)
@@ -258,6 +268,8 @@ async def _connect(path: Path | str, pragmas: str, *, name: Path | None = None) 
         await _close(connection)
         if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _FOREIGN:
             raise SchemaMismatch(f"{name or path} is no evalsvc database: {error}") from error
+        if _lacks_room(error, name or Path(path)):
+            raise StoreFull(f"no room left on the disk of {name or path}") from error
         raise StoreUnusable(f"{name or path} cannot be opened: {error}") from error
     return connection
 
@@ -309,6 +321,8 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
     try:
         await connection.executescript(f"BEGIN EXCLUSIVE;\n{missing}\n{mark}\nCOMMIT;")
     except sqlite3.Error as error:
+        if _lacks_room(error, path):
+            raise StoreFull(f"no room left on the disk of {path}") from error
         raise StoreUnusable(f"{path} could not be brought from schema {version} to {newest}: {error}") from error
 
 
@@ -322,6 +336,8 @@ async def _keep_copy(connection: aiosqlite.Connection, copy: Path) -> None:
         await connection.execute("VACUUM INTO ?", (str(copy),))
         _sync(copy)
     except (OSError, sqlite3.Error) as error:
+        if room(copy) < _LITTLE_ROOM:
+            raise StoreFull(f"no room left on the disk of {copy}") from error
         raise StoreUnusable(f"no copy could be made before the schema is changed: {copy}: {error}") from error
 
 

@@ -102,7 +102,7 @@ class JobStore:
     ) -> None:
         self._db = database
         self._reader = reader or database
-        self._told = told
+        self.tell = told
         self._turn = anyio.Lock()  # a job is looked at and moved without anything between
 
     async def create(
@@ -241,7 +241,7 @@ class JobStore:
 
     async def _change(self, job_id: str, *statements: Statement) -> None:
         await self._db.write(*statements)
-        self._told(job_id)
+        self.tell(job_id)
 
     async def count(self, job_id: str) -> int:
         """How many cases the job has."""

@@ -41,6 +41,31 @@ async def test_a_full_disk_writes_nothing_and_the_same_goes_once_there_is_room(t
         assert await held(database) == 21
 
 
+async def test_a_database_that_finds_no_room_is_not_unusable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next start may find some: the unit starts a daemon again whose disk was full, not one it cannot use."""
+    monkeypatch.setattr(module, "_WRITER", f"{module._WRITER} PRAGMA max_page_count = 3;")
+    with pytest.raises(StoreFull, match=r"no room left on the disk of .*e\.db"):
+        async with open_database(tmp_path / "e.db"):
+            pass
+    monkeypatch.undo()
+    async with open_database(tmp_path / "e.db") as database:
+        assert await held(database) == 0
+
+
+async def test_a_log_that_an_old_reader_let_grow_is_cut_back(tmp_path: Path) -> None:
+    log = tmp_path / "e.db-wal"
+    async with open_database(tmp_path / "e.db") as database:
+        await database.reader.execute("BEGIN")
+        assert await held(database) == 0
+        for start in range(0, 240, 60):
+            await database.write((_INSERT, [token(k, 100_000) for k in range(start, start + 60)]))
+        assert log.stat().st_size > module._LOG_BYTES
+        await database.reader.execute("COMMIT")
+        for number in range(240, 256):
+            await database.write((_INSERT, [token(number)]))
+        assert log.stat().st_size <= module._LOG_BYTES
+
+
 class _Failing:
     """A connection whose disk fails at the commit."""
 
