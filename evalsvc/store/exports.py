@@ -40,6 +40,7 @@ WITH RECURSIVE page (number, seq, size) AS (
     WHERE page.number <= ?3 AND page.size < ?4)
 SELECT page.seq, page.size, {_VALUES} FROM page
 LEFT JOIN outcomes o ON page.number > 0 AND o.rowid = page.seq LEFT {_JOIN} ORDER BY page.number"""  # noqa: S608 - the same
+_FILED_COLUMNS = 2 + len(_NAMES) + 7
 _ORDER = f"ORDER BY {_KEY} LIMIT ?"
 
 #: An answer may be as long as the engine lets it be (megabytes): few at a time.
@@ -70,7 +71,7 @@ class Exports:
         Each has the fields of an `OutcomeRow` and its number ``seq``, which grows; they are those above ``after``, at
         most ``limit``, or fewer that are long. None after the last page. Raises `JobNotFound`.
         """
-        rows = await self._db.rows(_FILED, (job_id, after, limit, _PAGE_BYTES))
+        rows = await self._db.page(_FILED, _FILED_COLUMNS, (job_id, after, limit, _PAGE_BYTES))
         if not rows:
             raise JobNotFound(f"no job {job_id} in this database")
         found = rows[1 : limit + 1]

@@ -163,7 +163,7 @@ class JobStore:
         if after is not None:
             older, which = "WHERE (created_at, id) < (?, ?)", ((await self.get(after)).created_at, after)
         sql = f"SELECT {_COLUMNS} FROM jobs {older} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - the same
-        return [_job(row) for row in await self._reader.rows(sql, (*which, limit))]
+        return [_job(row) for row in await self._reader.page(sql, _COLUMNS.count(",") + 1, (*which, limit))]
 
     async def latest(self, limit: int) -> list[JobRow]:
         """The jobs in hand, then those that ended, then those that wait; of each kind the newest first."""
@@ -280,7 +280,7 @@ def _case(row: tuple[Any, ...]) -> Case:
     return Case(position=position, suite=suite, id=case_id, category=category, **orjson.loads(payload))
 
 
-def _job(row: tuple[Any, ...]) -> JobRow:
+def _job(row: Sequence[Any]) -> JobRow:
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
     values["state"] = JobState(values["state"])
     for key in ("endpoints", "warnings"):

@@ -291,23 +291,17 @@ async def test_events_come_as_they_happen_and_end_with_the_job(daemon: Daemon) -
 async def test_a_pause_that_cannot_be_filed_is_told_and_so_is_its_end(daemon: Daemon) -> None:
     job_id = await daemon.submit()
     await daemon.jobs.start(job_id, now=1)
-    running = daemon.dispatcher.in_hand[job_id] = Running()
-    got: list[tuple[int, Any, Any]] = []
-
-    async def follow() -> None:
-        async for event in daemon.service.events(job_id, after=0):
-            got.append((event.id, event.data["state"], event.data["reason"]))
-
+    running = daemon.dispatcher._in_hand[job_id] = Running()
+    events = daemon.service.events(job_id, after=0)
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as group:
-            group.start_soon(follow)
-            for count, reason in ((2, "no room"), (3, "no room"), (3, None), (4, None)):
-                while len(got) < count:
-                    await anyio.sleep(0)
-                running.progress.paused = reason
-                daemon.jobs.tell(job_id)
-            await daemon.jobs.move(job_id, JobState.FAILED, reason="401", now=2)
-    assert got == [
+        got = [await anext(events) for _ in range(2)]
+        for reason in ("no room", None):
+            running.progress.paused = reason
+            daemon.jobs.tell(job_id)
+            got.append(await anext(events))
+        await daemon.jobs.move(job_id, JobState.FAILED, reason="401", now=2)
+        got += [event async for event in events]
+    assert [(event.id, event.data["state"], event.data["reason"]) for event in got] == [
         (1, "queued", None),
         (2, "running", None),
         (2, "paused", "no room"),

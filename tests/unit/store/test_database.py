@@ -9,10 +9,12 @@ from typing import Any
 import aiosqlite
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalsvc.errors import SchemaMismatch, StoreBroken, StoreError, StoreFull, StoreUnusable
 from evalsvc.store import database as module
-from evalsvc.store.database import Database, open_database, room
+from evalsvc.store.database import Database, Reader, open_database, room
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +41,26 @@ async def test_a_full_disk_writes_nothing_and_the_same_goes_once_there_is_room(t
         await database.writer.execute("PRAGMA max_page_count = 100000")
         await database.write((_INSERT, [token(99)]), (_INSERT, big))
         assert await held(database) == 21
+
+
+_VALUES = st.one_of(
+    st.none(), st.text(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+@given(rows=st.lists(st.tuples(_VALUES, _VALUES), max_size=6))
+def test_a_page_has_the_values_that_rows_have(rows: list[tuple[Any, Any]]) -> None:
+    async def both() -> None:
+        async with aiosqlite.connect(":memory:") as connection:
+            await connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, a, b)")
+            await connection.executemany("INSERT INTO t (a, b) VALUES (?, ?)", rows)
+            reader, sql = Reader(connection), "SELECT n, a, b FROM t WHERE n > ? ORDER BY n DESC LIMIT 4"
+            found = [tuple(row) for row in await reader.page(sql, 3, (1,))]
+            wanted = await reader.rows(sql, (1,))
+            assert found == wanted
+            assert [[type(value) for value in row] for row in found] == [[type(v) for v in row] for row in wanted]
+
+    anyio.run(both)
 
 
 async def test_a_database_that_finds_no_room_is_not_unusable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
