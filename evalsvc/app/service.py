@@ -13,7 +13,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from evalsvc.api.service import Event, EventName, Filed, Upload
-from evalsvc.app.bell import Bell
+from evalsvc.app.bell import Bell, News
 from evalsvc.app.calibrate import calibrate_by
 from evalsvc.app.endpoints import urls_of
 from evalsvc.app.plan import warnings_before
@@ -31,7 +31,7 @@ from evalsvc.jobfile.document import document_of, job_in
 from evalsvc.store import tallies
 from evalsvc.store.calibrations import calibration_of
 from evalsvc.store.database import Database, room
-from evalsvc.store.events import EventStore
+from evalsvc.store.events import EventStore, StoredEvent
 from evalsvc.store.exports import Exports
 from evalsvc.store.jobs import JobRow, JobStore, Submission
 from evalsvc.store.uploads import Uploads
@@ -71,6 +71,7 @@ class DaemonService:
         self._uploads = uploads
         self._dispatcher = dispatcher
         self._bell = bell
+        self._news: News[tuple[JobState, Sequence[StoredEvent]]] = News()
         self._events = EventStore(database)
         self._exports = Exports(database.onlookers)
         # Reading a large data set is a processor's work: two at a time would take it from the jobs that run.
@@ -186,10 +187,9 @@ class DaemonService:
         while not self._bell.closed:
             news = self._bell.next(job_id)
             try:
-                state = await self._rows.state(job_id)
+                state, found = await self._news.since(news, after, partial(self._what_is_new, job_id, after))
             except JobNotFound:
                 return  # removed, as it was outdated
-            found = await self._events.after(job_id, after, limit=_EVENTS_AT_ONCE)
             for event in found:
                 yield Event(id=event.id, name=cast(EventName, event.name), data=event.data)
                 after = event.id
@@ -202,6 +202,9 @@ class DaemonService:
                 data = {"state": JobState.PAUSED if unfiled else state, "reason": unfiled}
                 yield Event(id=after, name="state", data=data)
             await news.wait()
+
+    async def _what_is_new(self, job_id: str, after: int) -> tuple[JobState, Sequence[StoredEvent]]:
+        return await self._rows.state(job_id), await self._events.after(job_id, after, limit=_EVENTS_AT_ONCE)
 
     def _unfiled(self, job_id: str, state: JobState) -> str | None:
         """Why a job waits that could not be filed as waiting: its disk is full."""
