@@ -12,10 +12,11 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
+from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic, perf_counter
 
@@ -26,6 +27,7 @@ from daemon import Daemon, called, cpu_s, daemon
 
 _EACH_S = 1.0
 _DRIP_S = 0.5
+_HEAD_S = 10.0
 _IN_FLIGHT = 64
 _CONFIG = """
 [endpoints.mute]
@@ -158,8 +160,8 @@ async def _load(
         ]
         tasks.append(group.create_task(_poll(session, {"/metrics": "/metrics"}, 0, 1, seen)))
         tasks += [group.create_task(_read(session, running, seen)) for _ in range(chosen.readers)]
-        tasks += [group.create_task(_drip(here, number)) for number in range(chosen.drips)]
-        yield
+        with _dripping(here, chosen.drips):
+            yield
         for task in tasks:
             task.cancel()
 
@@ -187,12 +189,35 @@ async def _read(session: aiohttp.ClientSession, running: str, seen: Seen) -> Non
             seen.events += line.startswith(b"event:")
 
 
-async def _drip(here: Daemon, number: int) -> None:
+@contextmanager
+def _dripping(here: Daemon, sockets: int) -> Iterator[None]:
+    """A process of its own: what it does must not hold up the clients whose waits are measured."""
+    if not sockets:
+        yield
+        return
+    process = get_context("spawn").Process(target=_drip_all, args=(here.address, sockets), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _drip_all(address: tuple[str, int], sockets: int) -> None:
+    async def drip() -> None:
+        await asyncio.gather(*(_drip(address, number, _HEAD_S * number / sockets) for number in range(sockets)))
+
+    asyncio.run(drip())
+
+
+async def _drip(address: tuple[str, int], number: int, after_s: float) -> None:
     """A head that comes byte by byte, again and again, each from an address of its own as far as loopback has them."""
+    await asyncio.sleep(after_s)  # the daemon ends them all after the same time: they come one after the other
     local = (f"127.0.{1 + number // 200}.{1 + number % 200}", 0)
     while True:
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(*here.address, local_addr=local)
+            _, writer = await asyncio.open_connection(*address, local_addr=local)
             try:
                 for byte in b"GET /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"y" * 1000:
                     writer.write(bytes([byte]))
