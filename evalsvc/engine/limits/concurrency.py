@@ -25,7 +25,7 @@ class Concurrency:
         self.most = most
         self.limit = min(START, most)
         self.peak = 0
-        self._calm = self.limit  # where the last clean round was
+        self._calm = self.limit  # the highest with a clean round
         self._finished = 0
         self._clean = True
         self._slow_start = True
@@ -37,7 +37,7 @@ class Concurrency:
             self._clean = False
         if self._finished >= self.limit:
             if self._clean and self.peak >= _USED * self.limit:
-                self._calm = self.limit
+                self._calm = max(self._calm, self.limit)
                 self._grow()
             self._new_round()
 

@@ -144,12 +144,13 @@ class EndpointLimits:
         self.in_flight -= 1
         if not self.in_flight:
             self._idle_since = self._clock()
+        if self._rate.shut_at is not None and admission.number > self._rate.shut_at:
+            self._rate.probes -= 1
+            if result == "ok":
+                self._reopen()
         if result == "ok":
             self._answered += 1
             self._concurrency.finished(True)
-            if self._rate.shut_at is not None and admission.number > self._rate.shut_at:
-                self._rate.reopen(self._clock(), **self._counts())
-                self._concurrency.restore()
         elif result == "rate_limited":
             self._refused(admission, quota)
         else:
@@ -171,6 +172,8 @@ class EndpointLimits:
             self._reserve(tokens)
         if now >= self._rate.next_look:
             self._rate.look(now, **self._counts())
+        if self._rate.shut_at is not None:
+            self._probe()
         return Admission(self._admitted, now, model, chars, tokens, self._reserved)
 
     def _reserve(self, tokens: float) -> None:
@@ -219,6 +222,18 @@ class EndpointLimits:
         if quota is None and self._unexplained():
             self._rate.cut(self._clock(), **self._counts())
             self._budgeted = True
+            if self._rate.shut_at is not None:
+                self._concurrency.restore()  # it was the window, not how many there were at once
+
+    def _probe(self) -> None:
+        """One asks whether the next window has begun. A 429 comes at once: one that is still under way was let in."""
+        if self._rate.probes:
+            self._reopen()
+        else:
+            self._rate.probes = 1
+
+    def _reopen(self) -> None:
+        self._rate.reopen(self._clock(), **self._counts())
 
     def _counts(self) -> dict[str, int]:
         return {"admitted": self._admitted, "limited": self._limited, "answered": self._answered}

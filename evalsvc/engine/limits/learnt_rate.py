@@ -6,9 +6,9 @@ a limit that stands, then faster and faster, which leaves behind a limit that is
 a rate that was answered well before, they have nothing to do with the rate: the cap is dropped, and comes back only
 when they are more than a few.
 
-Where many were answered and then every single one is refused, a window is used up: that says nothing of a rate. The
-endpoint is `shut`: a request now and then asks whether the next window has begun, and the first answer opens it again,
-at a rate that doubles until it is refused.
+Where many were answered and then every single one is refused, or all are for a while, a window is used up: that says
+nothing of a rate. The endpoint is shut: a request now and then asks whether the next window has begun. The first
+answer, or one that is not refused before the next goes, opens it again, at a rate that doubles until it is refused.
 """
 
 from __future__ import annotations
@@ -35,10 +35,14 @@ _HOPELESS = 0.5
 _PROVEN = 0.2
 _ENOUGH = 20
 _ALL_REFUSED = 4
+#: Where nothing at all is answered for so long, it is no slow rate either.
+_NO_RATE_S = 15.0
 _PROBES_PER_SECOND = 0.25
 #: Of one request, so that its attempts last for a minute.
 _OWN_PROBES_PER_SECOND = 0.05
 _REOPENED_PER_SECOND = 5.0
+#: Beyond this rate no cap is needed.
+_FREE_PER_SECOND = 10_000.0
 #: Longer than any window of limits per minute: what is at rest for so long does not wait for the next one.
 _LONG_REST_S = 75.0
 
@@ -47,7 +51,7 @@ class LearntRate:
     """The rate cap of one endpoint; ``budget`` is None as long as there is none.
 
     ``look`` is due at ``next_look``. ``shut_at`` is the number of the last admission before a window was used up, None
-    while the endpoint is open.
+    while the endpoint is open, and ``probes`` how many that were admitted since are under way: for the owner to keep.
     """
 
     __slots__ = (
@@ -62,6 +66,7 @@ class LearntRate:
         "_round_at",
         "budget",
         "next_look",
+        "probes",
         "shut_at",
     )
 
@@ -69,6 +74,7 @@ class LearntRate:
         self.budget: Budget | None = None
         self.next_look = now
         self.shut_at: int | None = None
+        self.probes = 0
         self._opened = (now, 0)  # since when, and how many were answered until then
         self._reopening = False
         self._looks = deque([(now, 0, 0, 0)], maxlen=_LOOKS)
@@ -89,7 +95,7 @@ class LearntRate:
         if self.budget is None or self.shut_at is not None:
             return
         if self._reopening:
-            self.budget.set_rate(2.0 * self.budget.rate)
+            self._double()
             return
         seconds, requests = now - self._round_at, admitted - self._round_admitted
         if seconds >= min(_LONGEST_ROUND_S, max(_ROUND_S, _ROUND_REQUESTS / self.budget.rate)):
@@ -99,13 +105,16 @@ class LearntRate:
 
     def rested(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
         """Nothing was asked for a while: that is no slow rate, unless 429s may be the reason."""
-        if limited == self._looks[0][2] or now - self._looks[-1][0] > _LONG_REST_S:
+        long = now - self._looks[-1][0] > _LONG_REST_S
+        if long and self.shut_at is not None:
+            self.shut_at = self.budget = None
+        if long or limited == self._looks[0][2]:
             self._start(now, admitted, limited, answered)
 
     def cut(self, now: float, *, admitted: int, limited: int, answered: int) -> None:
         """A new episode of 429s."""
-        if self._used_up(limited, answered):
-            self.shut_at, self._reopening = admitted, False
+        if self._used_up(now, limited, answered):
+            self.shut_at, self.probes, self._reopening = admitted, 0, False
             self.budget = Budget(60.0 * _PROBES_PER_SECOND, now=now)
             self.budget.level = 0.0
             return
@@ -118,6 +127,7 @@ class LearntRate:
             opened_at, answered_then = self._opened
             usual = (answered - answered_then) / max(1.0, now - opened_at)  # others may have held it back just now
             self.budget = Budget(60.0 * max(observed, usual), now=now, burst_s=_BURST_S)
+            self._reopening = False
             self._answered_well = 0.0 if proven else self._answered_well
         elif self.budget.rate < _HOPELESS * self._answered_well and not proven:
             self.budget, self._distrusted = None, True
@@ -142,6 +152,13 @@ class LearntRate:
         self.budget = Budget(60.0 * _REOPENED_PER_SECOND, now=now, burst_s=_BURST_S)
         self._start(now, admitted, limited, answered)
 
+    def _double(self) -> None:
+        assert self.budget is not None
+        if self.budget.rate < _FREE_PER_SECOND:
+            self.budget.set_rate(2.0 * self.budget.rate)
+        else:
+            self.budget, self._reopening = None, False
+
     def _start(self, now: float, admitted: int, limited: int, answered: int) -> None:
         """What was before says nothing any more."""
         self._opened = now, answered
@@ -150,10 +167,11 @@ class LearntRate:
         self.next_look = now + _LOOK_S
         self._new_round(now, admitted)
 
-    def _used_up(self, limited: int, answered: int) -> bool:
-        _, _, limited_then, answered_then = self._looks[0]
-        all_refused = answered == answered_then and limited - limited_then >= _ALL_REFUSED
-        return all_refused and answered - self._opened[1] >= _ENOUGH
+    def _used_up(self, now: float, limited: int, answered: int) -> bool:
+        then, _, limited_then, answered_then = self._looks[0]
+        if answered > answered_then or limited - limited_then < _ALL_REFUSED:
+            return False
+        return answered - self._opened[1] >= _ENOUGH or now - then >= _NO_RATE_S
 
     def share_limited(self, admitted: int, limited: int) -> float:
         """Share of 429s among the last seconds' requests."""

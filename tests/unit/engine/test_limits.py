@@ -454,9 +454,12 @@ async def test_neither_an_endpoint_nor_its_clock_is_shared() -> None:
 class Window:
     """600 requests each minute of the clock, refused ones counted too; a 429 says nothing, answers say what is left."""
 
-    def __init__(self, *, told: bool, used_by_others: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, told: bool, used_by_others: int, clock: Callable[[], float], lifted_at: float = float("inf")
+    ) -> None:
         self._told = told
         self._clock = clock
+        self._lifted_at = lifted_at
         self._minute, self._count = 0, used_by_others
 
     def ask(self, tokens: int) -> float | None:  # noqa: ARG002 - as `Meter.ask`
@@ -464,7 +467,7 @@ class Window:
         if minute != self._minute:
             self._minute, self._count = minute, 0
         self._count += 1
-        return None if self._count <= 600 else 1.0
+        return None if self._count <= 600 or self._clock() >= self._lifted_at else 1.0
 
     def headers(self, wait_s: float | None) -> dict[str, str]:
         if wait_s is not None or not self._told:
@@ -483,6 +486,21 @@ async def test_a_window_used_up_is_asked_now_and_then_and_the_next_one_is_used_w
         used, refused = figures(log, 60 * minute, 60 * minute + 60, 10)
         assert used >= 0.95
         assert refused <= refused_at_most
+
+
+@pytest.mark.parametrize("latency_s", [1, 4])
+async def test_a_window_opens_again_before_a_slow_model_has_answered(latency_s: float) -> None:
+    server = Window(told=False, used_by_others=0, clock=loop_time)
+    log = await drive(EndpointLimits(300, clock=loop_time), server, 300, {"job": 300}, latency_s=latency_s)
+    assert figures(log, 60, 300, 10)[0] >= 0.9
+
+
+async def test_a_cap_that_nothing_needs_any_more_is_gone() -> None:
+    limits = EndpointLimits(64, clock=loop_time)
+    server = Window(told=False, used_by_others=590, clock=loop_time, lifted_at=61)
+    log = await drive(limits, server, 90, {"job": 64})
+    assert limits._rate.budget is None
+    assert figures(log, 85, 90, 10)[0] > 60
 
 
 async def trickle(limits: EndpointLimits, seconds: float) -> None:
