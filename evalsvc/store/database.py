@@ -66,7 +66,9 @@ class Reader:
             raise StoreError(f"the database cannot be read: {error}") from error
 
     async def page(self, sql: str, columns: int, parameters: tuple[Any, ...] = ()) -> list[list[Any]]:
-        """All rows of a query that gives few of them, its values texts, numbers and NULL.
+        """All rows of a query that gives few of them, its values texts, numbers and NULL; for those who look on.
+
+        Floats are right to 15 digits at least: nothing that is judged or compared comes this way.
 
         SQLite gives them as one. Else it takes a step for each row, and with each one its thread and the event loop's
         hand the interpreter to each other and back: where the loop is busy, 50 rows wait for that longer than for the
