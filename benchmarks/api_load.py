@@ -1,7 +1,8 @@
 """A daemon under load: many jobs queued, clients that poll, readers of events, while one job runs as fast as it can.
 
-``python benchmarks/api_load.py [--queued N] [--clients N] [--readers N] [--drips N] [--pairs N] [--seconds S]``; needs
-nginx. Stretches with the load and without take turns, so that what else the machine does falls on both.
+``python benchmarks/api_load.py [--queued N] [--clients N] [--readers N] [--scrape-s S] [--drips N] [--pairs N]
+[--seconds S]``; needs nginx. Stretches with the load and without take turns, so that what else the machine does falls
+on both.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--queued", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--readers", type=int, default=20)
+    parser.add_argument("--scrape-s", type=float, default=15.0, help="between scrapes; 15 as deploy/prometheus has it")
     parser.add_argument("--drips", type=int, default=0, help="further sockets that send a head byte by byte")
     parser.add_argument("--pairs", type=int, default=4, help="stretches with the load, and as many without")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each lasts")
@@ -158,7 +160,8 @@ async def _load(
         tasks = [
             group.create_task(_poll(session, routes, number, chosen.clients, seen)) for number in range(chosen.clients)
         ]
-        tasks.append(group.create_task(_poll(session, {"/metrics": "/metrics"}, 0, 1, seen)))
+        scrape = _poll(session, {"/metrics": "/metrics"}, 0, 1, seen, each_s=chosen.scrape_s)
+        tasks.append(group.create_task(scrape))
         tasks += [group.create_task(_read(session, running, seen)) for _ in range(chosen.readers)]
         with _dripping(here, chosen.drips):
             yield
@@ -166,9 +169,11 @@ async def _load(
             task.cancel()
 
 
-async def _poll(session: aiohttp.ClientSession, routes: dict[str, str], number: int, of: int, seen: Seen) -> None:
-    """One request a second, each on another route; its time counts from when it was due."""
-    due = perf_counter() + number / of * _EACH_S
+async def _poll(
+    session: aiohttp.ClientSession, routes: dict[str, str], number: int, of: int, seen: Seen, *, each_s: float = _EACH_S
+) -> None:
+    """A request every so many seconds, each on another route; its time counts from when it was due."""
+    due = perf_counter() + number / of * each_s
     names = list(routes)
     for name in cycle(names[number % len(names) :] + names[: number % len(names)]):
         await asyncio.sleep(due - perf_counter())
@@ -180,7 +185,7 @@ async def _poll(session: aiohttp.ClientSession, routes: dict[str, str], number: 
         except aiohttp.ClientError as error:
             seen.failed.append(f"{name}: {error}")
         seen.seconds[name].append(perf_counter() - due)
-        due += _EACH_S
+        due += each_s
 
 
 async def _read(session: aiohttp.ClientSession, running: str, seen: Seen) -> None:
