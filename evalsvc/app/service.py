@@ -135,17 +135,18 @@ class DaemonService:
     async def _as_it_is(self, row: JobRow) -> JobRow:
         """What is filed, and what could not be: the reason of a full disk, or that whoever ran a job was killed."""
         running = self._dispatcher.in_hand.get(row.id)
+        changed: dict[str, Any] = {}
         if running is not None and running.progress.total:
-            row = replace(row, recorded=running.progress.recorded)
+            changed["recorded"] = running.progress.recorded
         elif row.recorded is None:
-            row = replace(row, recorded=await self._recorded(row))
+            changed["recorded"] = await self._recorded(row)
         if running is not None and running.progress.paused is not None and row.state not in ENDED:
-            return replace(row, state=JobState.PAUSED, reason=running.progress.paused)
-        if running is None and row.source is None and row.state in IN_HAND:
-            return replace(row, state=JobState.PAUSED, reason=_INTERRUPTED)
-        if running is None and row.state is JobState.QUEUED:
-            return replace(row, reason=self._dispatcher.why_wait or row.reason)
-        return row
+            changed |= {"state": JobState.PAUSED, "reason": running.progress.paused}
+        elif running is None and row.source is None and row.state in IN_HAND:
+            changed |= {"state": JobState.PAUSED, "reason": _INTERRUPTED}
+        elif running is None and row.state is JobState.QUEUED and (why := self._dispatcher.why_wait):
+            changed["reason"] = why
+        return replace(row, **changed) if changed else row
 
     async def _recorded(self, row: JobRow) -> int:
         """Answers filed of a job; those of one that has ended are counted once."""

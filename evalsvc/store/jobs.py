@@ -26,6 +26,8 @@ _COLUMNS = (
     "id, name, spec_sha256, document, state, reason, endpoints, resumes, created_at, started_at, finished_at, record"
     ", envelope, warnings, source, priority, requests"
 )
+#: What a list shows; a document or a source can be long. That there is a source still shows.
+_LISTED = _COLUMNS.replace("document", "''").replace("envelope", "NULL").replace("source", "substr(source, 1, 0)")
 _QUEUE = """
 SELECT id, requests - CASE WHEN started_at IS NULL THEN 0 ELSE
     (SELECT COUNT(*) FROM outcomes o WHERE o.job_id = jobs.id AND o.step = 'answer') END AS requests_left
@@ -158,11 +160,14 @@ class JobStore:
         return None
 
     async def page(self, *, limit: int, after: str | None) -> list[JobRow]:
-        """Jobs, the newest first, those older than the job ``after``. Raises `JobNotFound`."""
+        """Jobs, the newest first, those older than the job ``after``. Raises `JobNotFound`.
+
+        They come without what takes room and no list shows: ``document``, ``envelope`` and the text of ``source``.
+        """
         older, which = "", tuple[Any, ...]()
         if after is not None:
             older, which = "WHERE (created_at, id) < (?, ?)", ((await self.get(after)).created_at, after)
-        sql = f"SELECT {_COLUMNS} FROM jobs {older} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - the same
+        sql = f"SELECT {_LISTED} FROM jobs {older} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - the same
         return [_job(row) for row in await self._reader.page(sql, _COLUMNS.count(",") + 1, (*which, limit))]
 
     async def latest(self, limit: int) -> list[JobRow]:

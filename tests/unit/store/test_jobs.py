@@ -94,6 +94,10 @@ async def test_pages_are_newest_first_without_gap_or_repeat(filing: Any) -> None
     first = await jobs.page(limit=4, after=None)
     rest = await jobs.page(limit=4, after=first[-1].id)
     assert [row.id for row in (*first, *rest)] == ["j6", "j5", "j4", "j3", "j2", "j1", "j0"]
+    whole = await jobs.get("j6")
+    assert first[0] == replace(whole, document="", source="")
+    await filing.database.write(("UPDATE jobs SET source = NULL WHERE id = 'j6'", [()]))
+    assert (await jobs.page(limit=1, after=None))[0].source is None  # whose job it is shows all the same
     with pytest.raises(JobNotFound):
         await jobs.page(limit=4, after="none")
 
